@@ -1,0 +1,63 @@
+# Each target sets up all that it needs, from a bare clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CACHE := .numba_cache
+SOURCES := kernels replay tests asv_benchmarks notebooks
+
+.PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
+	test-notebooks bench-quick clean
+
+help:  ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+demo: $(VENV)/demo.stamp  ## Watch a DQN agent solve CartPole out of shared memory
+	$(BIN)/replay demo
+
+test: lint test-compiled test-interpreted test-boundscheck  ## Run the checks and all lanes that need no PyTorch
+
+lint: $(VENV)/test.stamp  ## Format, lint, types, import floors, docstrings
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-compiled: $(VENV)/test.stamp  ## Tests of the compiled kernels
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q $(LANE)
+
+# The same tests with every kernel as plain Python, which a debugger and coverage can follow.
+test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, with coverage
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not compiled" --cov $(LANE)
+
+# A cache of its own: a warm one would switch the checks off.
+test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q $(LANE)
+
+# What needs PyTorch or Jupyter has a lane of its own.
+LANE := --ignore tests/demo --ignore tests/notebooks
+
+test-demo: $(VENV)/demo.stamp $(VENV)/test.stamp  ## Tests of the demo, with PyTorch
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/demo
+
+test-notebooks: $(VENV)/notebooks.stamp $(VENV)/test.stamp  ## Execute the notebooks
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/notebooks
+
+bench-quick: $(VENV)/bench.stamp  ## Run every benchmark once
+	cd asv_benchmarks && ../$(BIN)/python -m asv machine --yes && \
+		../$(BIN)/python -m asv run --quick --python=same --dry-run --show-stderr
+
+$(VENV)/bin/python:
+	@echo "setting up $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+
+$(VENV)/%.stamp: $(VENV)/bin/python pyproject.toml
+	@echo "installing what '$*' needs"
+	$(PIP) --editable ".[$*]"
+	@touch $@
+
+clean:  ## Remove the virtual environment and the caches
+	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +

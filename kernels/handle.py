@@ -1,0 +1,129 @@
+"""
+The handle: one int64 array that tells the composed kernels all about a mapped block.
+
+A call from Python pays for each array it passes. So a class packs addresses and numbers into one
+array of its own, and the kernels of `calls` unpack the plain arrays from it. Addresses are of this
+process; nothing of a handle is shared.
+
+    word                holds
+    OPEN                1 while the block is mapped and open
+    STREAMS ROWS        the ring's shape
+    WIDTH               words of a record
+    FIELDS              lines of the plan
+    WRITER STREAM       this handle's number, and the stream it adds to
+    HEADS RECORDS CONTROL TREE MINIMA   addresses; TREE and MINIMA are 0 where there is none
+    DEPTH               levels of the tree
+    LONG_DIGITS ...     addresses and numbers of the interpreter, see `objects`
+    ALPHA EPSILON BETA_FIRST BETA_LAST BETA_STEPS   float64, by their bits
+    STRATIFIED NORMALISE    how a proportional sampler draws and weighs
+    LEVELS              from here DEPTH + 1 words, the tree's levels
+    PLAN                from here FIELDS lines of 16 words, see `rows`
+
+    control             one cache line each
+    READY               word 0: the format's ready word, stored last
+    GENERATOR           seed, next counter
+    PRIORITY            the largest leaf so far
+    SAMPLES             rows drawn, batches drawn
+    UPDATES             priorities applied, batches of them
+    STALE REDRAWS SATURATED     one counter a line
+"""
+
+from typing import Any
+
+from kernels.addresses import address_of, integers_at, lines_at
+from kernels.jit import kernel
+from kernels.power import bits_float
+from kernels.rows import PLAN_WIDTH
+
+OPEN = 0
+STREAMS = 1
+ROWS = 2
+WIDTH = 3
+FIELDS = 4
+WRITER = 5
+HEADS = 6
+RECORDS = 7
+CONTROL = 8
+TREE = 9
+MINIMA = 10
+DEPTH = 11
+LONG_DIGITS = 12
+TYPE_ARRAY = 13
+TYPE_FLOAT = 14
+TYPE_INT = 15
+TYPE_FLOAT64 = 16
+TYPE_INT64 = 17
+TRUE = 18
+FALSE = 19
+DESCR_FLOAT32 = 20
+DESCR_FLOAT64 = 21
+DESCR_INT64 = 22
+STREAM = 23
+ALPHA = 24
+EPSILON = 25
+BETA_FIRST = 26
+BETA_LAST = 27
+BETA_STEPS = 28
+STRATIFIED = 29
+NORMALISE = 30
+LEVELS = 32
+PLAN = 64
+
+READY = 0
+GENERATOR = 1
+PRIORITY = 2
+SAMPLES = 3
+UPDATES = 4
+STALE = 5
+REDRAWS = 6
+SATURATED = 7
+CONTROL_LINES = 16
+_WORDS = 8
+
+
+@kernel
+def handle_heads(handle: Any) -> Any:
+    """Unpack the heads, (streams, 8) int64."""
+    return lines_at(handle[HEADS], handle[STREAMS], _WORDS)
+
+
+@kernel
+def handle_records(handle: Any) -> Any:
+    """Unpack the records, (slots, width) int64."""
+    return lines_at(handle[RECORDS], handle[STREAMS] * handle[ROWS], handle[WIDTH])
+
+
+@kernel
+def handle_plan(handle: Any) -> Any:
+    """Unpack the plan, (fields, 16) int64."""
+    return lines_at(address_of(handle) + PLAN * 8, handle[FIELDS], PLAN_WIDTH)
+
+
+@kernel
+def handle_levels(handle: Any) -> Any:
+    """Unpack the levels of the tree, (depth + 1,) int64."""
+    return integers_at(address_of(handle) + LEVELS * 8, handle[DEPTH] + 1)
+
+
+@kernel
+def handle_tree(handle: Any) -> Any:
+    """Unpack the priority tree, (lines, 8) int64; only where TREE is not 0."""
+    return lines_at(handle[TREE], handle[LEVELS + handle[DEPTH]], _WORDS)
+
+
+@kernel
+def handle_minima(handle: Any) -> Any:
+    """Unpack the minima, (lines, 8) int64; only where MINIMA is not 0."""
+    return lines_at(handle[MINIMA], handle[LEVELS + handle[DEPTH] - 1], _WORDS)
+
+
+@kernel
+def handle_line(handle: Any, line: int) -> Any:
+    """Unpack a line of the control words, (8,) int64."""
+    return integers_at(handle[CONTROL] + line * 64, _WORDS)
+
+
+@kernel
+def handle_float(handle: Any, word: int) -> float:
+    """Unpack a float64 that the handle keeps by its bits."""
+    return bits_float(handle[word])

@@ -1,0 +1,274 @@
+"""
+The composed kernels over Python's own objects: what a buffer's methods call first.
+
+Each resolves its arguments to addresses and hands them to the kernel of `calls` of the same walk.
+MISMATCH means that an argument was not of the plainest form and nothing was done.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from kernels.addresses import STACK, address_of, floats_at, integers_at, stack_integers, stack_page
+from kernels.calls import (
+    CLOSED,
+    MISMATCH,
+    draw_proportional,
+    draw_uniform,
+    priorities_update,
+    rows_add,
+    rows_gather,
+)
+from kernels.handle import (
+    DESCR_FLOAT32,
+    DESCR_FLOAT64,
+    DESCR_INT64,
+    FIELDS,
+    OPEN,
+    STREAM,
+    handle_plan,
+)
+from kernels.jit import kernel
+from kernels.objects import (
+    ALIGNED,
+    C_CONTIGUOUS,
+    WRITEABLE,
+    array_data,
+    array_rows,
+    object_address,
+    object_source,
+    tuple_item,
+    tuple_size,
+)
+from kernels.rows import DESCR, SIZE
+
+_OUT = C_CONTIGUOUS | ALIGNED | WRITEABLE
+
+
+@kernel
+def object_add(handle: np.ndarray, row: Any) -> int:
+    """
+    Store one row.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    row : tuple
+        A value a field.
+
+    Returns
+    -------
+    int
+        The row's id, or MISMATCH, CLOSED or JAMMED.
+    """
+    if handle[OPEN] == 0:
+        return CLOSED
+    items = object_address(row)
+    fields = handle[FIELDS]
+    if fields > STACK or tuple_size(items) != fields:
+        return MISMATCH
+    plan = handle_plan(handle)
+    sources = stack_integers()
+    numbers = stack_integers()
+    page = stack_page()
+    used = 0
+    for field in range(fields):
+        number = address_of(numbers) + field * 8
+        item = tuple_item(items, field)
+        source = object_source(handle, plan, field, item, number, page, used)
+        if source == 0:
+            return MISMATCH
+        if source == address_of(page) + used * 8:
+            used += (plan[field, SIZE] + 7) // 8
+        sources[field] = source
+    stored = rows_add(handle, sources, handle[STREAM], 1, numbers)
+    return numbers[0] if stored == 1 else stored
+
+
+@kernel
+def object_extend(handle: np.ndarray, rows: Any, ids: Any) -> int:
+    """
+    Store many rows.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    rows : tuple
+        An array a field, rows first.
+    ids : numpy.ndarray
+        (n,) int64, *written*.
+
+    Returns
+    -------
+    int
+        n, or MISMATCH, CLOSED or JAMMED.
+    """
+    if handle[OPEN] == 0:
+        return CLOSED
+    items = object_address(rows)
+    fields = handle[FIELDS]
+    if fields > STACK or tuple_size(items) != fields:
+        return MISMATCH
+    plan = handle_plan(handle)
+    count = array_rows(handle, object_address(ids), handle[DESCR_INT64], _OUT, plan, -1)
+    if count < 1:
+        return MISMATCH
+    sources = stack_integers()
+    for field in range(fields):
+        item = tuple_item(items, field)
+        descr = plan[field, DESCR]
+        if array_rows(handle, item, descr, C_CONTIGUOUS, plan, field) != count:
+            return MISMATCH
+        sources[field] = array_data(item)
+    written = integers_at(array_data(object_address(ids)), count)
+    return rows_add(handle, sources, handle[STREAM], count, written)
+
+
+@kernel
+def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
+    """
+    Resolve the arrays of a batch.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    batch : int
+        Address of a tuple: an array a field, then weights and ids.
+    targets : (64,) int64, written
+        Their addresses.
+
+    Returns
+    -------
+    int
+        Rows of the batch, or MISMATCH or CLOSED.
+    """
+    if handle[OPEN] == 0:
+        return CLOSED
+    fields = handle[FIELDS]
+    if fields + 2 > STACK or tuple_size(batch) != fields + 2:
+        return MISMATCH
+    plan = handle_plan(handle)
+    ids = tuple_item(batch, fields + 1)
+    count = array_rows(handle, ids, handle[DESCR_INT64], _OUT, plan, -1)
+    weights = tuple_item(batch, fields)
+    if count < 1:
+        return MISMATCH
+    if array_rows(handle, weights, handle[DESCR_FLOAT32], _OUT, plan, -1) != count:
+        return MISMATCH
+    targets[fields] = array_data(weights)
+    targets[fields + 1] = array_data(ids)
+    for field in range(fields):
+        item = tuple_item(batch, field)
+        if array_rows(handle, item, plan[field, DESCR], _OUT, plan, field) != count:
+            return MISMATCH
+        targets[field] = array_data(item)
+    return count
+
+
+@kernel
+def object_gather(handle: np.ndarray, batch: Any) -> int:
+    """
+    Copy the rows of slots into a batch, and turn its slots into ids.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    batch : tuple
+        An array a field, *written*, then weights and slots, *written*.
+
+    Returns
+    -------
+    int
+        How many rows were missed, MISMATCH or CLOSED.
+    """
+    targets = stack_integers()
+    count = object_batch(handle, object_address(batch), targets)
+    if count < 0:
+        return count
+    return rows_gather(handle, targets, integers_at(targets[handle[FIELDS] + 1], count))
+
+
+@kernel
+def object_draw_uniform(handle: np.ndarray, batch: Any) -> int:
+    """
+    Draw slots uniformly into the ids of a batch.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    batch : tuple
+        As object_gather's; weights and ids are *written*.
+
+    Returns
+    -------
+    int
+        Rows of the batch, MISMATCH, CLOSED or EMPTY.
+    """
+    targets = stack_integers()
+    count = object_batch(handle, object_address(batch), targets)
+    if count < 0:
+        return count
+    fields = handle[FIELDS]
+    weights = floats_at(targets[fields], count)
+    return draw_uniform(handle, integers_at(targets[fields + 1], count), weights)
+
+
+@kernel
+def object_draw_proportional(handle: np.ndarray, batch: Any) -> float:
+    """
+    Draw slots in proportion into the ids of a batch, with their weights.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    batch : tuple
+        As object_gather's; weights and ids are *written*.
+
+    Returns
+    -------
+    float
+        As draw_proportional, MISMATCH or CLOSED.
+    """
+    targets = stack_integers()
+    count = object_batch(handle, object_address(batch), targets)
+    if count < 0:
+        return np.float64(count)
+    fields = handle[FIELDS]
+    slots = integers_at(targets[fields + 1], count)
+    weights = floats_at(targets[fields], count)
+    return draw_proportional(handle, slots, weights)
+
+
+@kernel
+def object_update(handle: np.ndarray, ids: Any, priorities: Any) -> int:
+    """
+    Set the priorities of rows by id.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    ids : numpy.ndarray
+        (n,) int64.
+    priorities : numpy.ndarray
+        (n,) float32 or float64.
+
+    Returns
+    -------
+    int
+        As priorities_update, MISMATCH or CLOSED.
+    """
+    if handle[OPEN] == 0:
+        return CLOSED
+    plan = handle_plan(handle)
+    wanted = object_address(ids)
+    given = object_address(priorities)
+    count = array_rows(handle, wanted, handle[DESCR_INT64], C_CONTIGUOUS, plan, -1)
+    if count < 0:
+        return MISMATCH
+    itemsize = 8
+    if array_rows(handle, given, handle[DESCR_FLOAT64], C_CONTIGUOUS, plan, -1) != count:
+        itemsize = 4
+        if array_rows(handle, given, handle[DESCR_FLOAT32], C_CONTIGUOUS, plan, -1) != count:
+            return MISMATCH
+    identities = integers_at(array_data(wanted), count)
+    return priorities_update(handle, identities, array_data(given), itemsize)

@@ -1,0 +1,186 @@
+"""Adding rows to one stream of a buffer."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.calls import MISMATCH
+from replay.errors import FieldError
+from replay.memory.calls import LONG
+from replay.memory.fields import Schema
+from replay.memory.ring import Handle, Ring
+
+
+class Writer:
+    """
+    Adds rows to one stream.
+
+    Any number of writers, in threads and processes, may add to a buffer at once, also to one
+    stream; a stream with a single writer keeps its rows in that writer's order.
+
+    Parameters
+    ----------
+    ring : Ring
+    stream : int
+
+    Raises
+    ------
+    InputError
+        There is no such stream.
+    """
+
+    _schema: Schema | None = None
+    _ring: Ring | None = None
+    _handle: Handle | None = None
+
+    def __init__(self, ring: Ring, stream: int) -> None:
+        self._open(ring, ring.stream_handle(stream))
+
+    def _open(self, ring: Ring, handle: Handle) -> None:
+        self._ring = ring
+        self._handle = handle
+        self._schema = ring.layout.schema
+        self._object_add: Callable[..., int] = ring.calls.object_add
+        self._object_extend: Callable[..., int] = ring.calls.object_extend
+        self._row_bytes = max(sum(field.nbytes for field in ring.fields.values()), 1)
+        names = self._schema.names
+        self._order: Callable[[dict[str, Any]], tuple[Any, ...]] = _order(names)
+        self._fields = len(names)
+
+    def add(self, *row: Any, **fields: Any) -> int:
+        """
+        Store one row.
+
+        Parameters
+        ----------
+        *row, **fields
+            A value for each field, by name or in the schema's order. Of the field's shape, and of
+            its dtype or one that converts to it safely: float64 to float32 does, 300 to uint8
+            and a float to an integer do not.
+
+        Returns
+        -------
+        int
+            The row's id. Ids grow, and none is used twice.
+
+        Raises
+        ------
+        FieldError
+            A field is missing or unknown, or a value does not fit; the buffer is as it was.
+        ClosedError, JammedError
+        """
+        if fields:
+            row = self._in_order(row, fields)
+        identity = self._object_add(self._handle, row)
+        if identity >= 0:
+            return identity
+        return self._add_slowly(row, identity)
+
+    def extend(self, *rows: Any, **fields: Any) -> npt.NDArray[np.int64]:
+        """
+        Store many rows, the first axis of each field's array.
+
+        Parameters
+        ----------
+        *rows, **fields
+            An (n, *shape) array for each field, by name or in the schema's order; as `add` takes
+            them.
+
+        Returns
+        -------
+        (n,) int64 ndarray
+            The rows' ids.
+
+        Raises
+        ------
+        FieldError
+            As `add`, or the fields differ in their number of rows; the buffer is as it was.
+        ClosedError, JammedError
+        """
+        if fields:
+            rows = self._in_order(rows, fields)
+        try:
+            count = len(rows[0])
+            ids = np.empty(count, np.int64)
+        except (TypeError, IndexError):
+            return self._extend_slowly(rows, MISMATCH)
+        extend = self._object_extend
+        if count * self._row_bytes > LONG and self._ring is not None:
+            extend = self._ring.calls.object_extend_long
+        stored = extend(self._handle, rows, ids)
+        if stored > 0:
+            return ids
+        return self._extend_slowly(rows, stored)
+
+    def _in_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
+        """Order values that were given by name."""
+        if not row and len(fields) == self._fields:
+            try:
+                return self._order(fields)
+            except KeyError:
+                pass
+        names = self._known().names
+        left = names[len(row) :]
+        missing = [name for name in left if name not in fields]
+        unknown = [name for name in fields if name not in names]
+        twice = [name for name in names[: len(row)] if name in fields]
+        for what, wrong in (("lacks", missing), ("has unknown", unknown), ("has twice", twice)):
+            if wrong:
+                raise FieldError(
+                    f"the row {what} field {', '.join(map(repr, wrong))}; the fields are "
+                    f"{', '.join(names)}"
+                )
+        return row + tuple(fields[name] for name in left)
+
+    def _flat(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        schema = self._known()
+        if len(row) != len(schema.names):
+            raise FieldError(
+                f"{len(row)} values were given, a row has {len(schema.names)}: "
+                f"{', '.join(schema.names)}"
+            )
+        return schema.flatten(row)
+
+    def _known(self) -> Schema:
+        if self._schema is None:
+            raise FieldError(
+                "the fields are not known yet: the first row names them, add(obs=..., ...)"
+            )
+        return self._schema
+
+    def _add_slowly(self, row: tuple[Any, ...], code: int) -> int:
+        """Take nested and odd values, or explain what is wrong with them."""
+        flat = self._flat(row)
+        ring, handle = self._stored()
+        ring.check(code)
+        if ring.layout.schema.nested:
+            identity = self._object_add(handle, flat)
+            if identity >= 0:
+                return identity
+        return ring.add(handle, flat)
+
+    def _extend_slowly(self, rows: tuple[Any, ...], code: int) -> npt.NDArray[np.int64]:
+        flat = self._flat(rows)
+        ring, handle = self._stored()
+        ring.check(code)
+        if ring.layout.schema.nested:
+            ids = np.empty(ring.count(flat), np.int64)
+            if self._object_extend(handle, flat, ids) > 0:
+                return ids
+        return ring.extend(handle, flat)
+
+    def _stored(self) -> tuple[Ring, Handle]:
+        assert self._ring is not None
+        assert self._handle is not None
+        return self._ring, self._handle
+
+
+def _order(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """Make what takes the values of names out of a dict, in C."""
+    getter: Any = operator.itemgetter(*names)
+    if len(names) > 1:
+        return getter  # type: ignore[no-any-return]
+    return lambda fields: (getter(fields),)

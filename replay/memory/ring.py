@@ -1,0 +1,328 @@
+"""The ring: a block's rows, taken in and given out."""
+
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels import handle as words
+from kernels.calls import CLOSED, JAMMED
+from kernels.jit import interpreted
+from kernels.ring import BASE, BURNT, FILLED, HEAD, ring_clear, ring_writer
+from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
+from kernels.tree import tree_levels
+from replay.errors import ClosedError, FieldError, InputError, JammedError
+from replay.memory.block import Block
+from replay.memory.calls import load_calls, structure
+
+
+class Handle(np.ndarray):
+    """
+    The words that tell the composed kernels all about a block, see `kernels.handle`.
+
+    It keeps the mapping alive: whoever is inside a kernel holds the handle, so a block that
+    another thread closes is not unmapped under it.
+    """
+
+    memory: Any
+
+
+class Ring:
+    """
+    Owns the heads, records and columns of a block, and the handle that kernels work by.
+
+    Any number of threads may share a ring, and any number of rings (one a process, or several) a
+    block.
+
+    Parameters
+    ----------
+    block : Block
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.layout = block.layout
+        self.fields = block.layout.schema.fields
+        self.calls = load_calls(prioritized="tree" in block.layout.parts)
+        self.handle = self._handle()
+        self._others: list[weakref.ref[Handle]] = []
+        self._heads = block.part("heads")
+
+    def _handle(self) -> Handle:
+        layout, block = self.layout, self.block
+        handle = np.zeros(words.PLAN + len(self.fields) * PLAN_WIDTH, np.int64).view(Handle)
+        handle.memory = block.memory
+        handle[words.OPEN] = 1
+        handle[words.STREAMS] = layout.streams
+        handle[words.ROWS] = layout.rows
+        handle[words.WIDTH] = layout.parts["records"].shape[1]
+        handle[words.FIELDS] = len(self.fields)
+        handle[words.WRITER] = ring_writer(block.part("control")[words.READY])
+        start = block.memory.ctypes.data
+        for word, part in (
+            (words.HEADS, "heads"),
+            (words.RECORDS, "records"),
+            (words.CONTROL, "control"),
+            (words.TREE, "tree"),
+            (words.MINIMA, "minima"),
+        ):
+            if part in layout.parts:
+                handle[word] = start + layout.parts[part].offset
+        for word, value in structure().items():
+            handle[word] = value
+        levels = interpreted(tree_levels)(layout.capacity)
+        handle[words.DEPTH] = levels.size - 1
+        handle[words.LEVELS : words.LEVELS + levels.size] = levels
+        plan = handle[words.PLAN :].reshape(-1, PLAN_WIDTH)
+        for line, (name, field) in zip(plan, self.fields.items(), strict=True):
+            place = layout.places[name]
+            line[ADDRESS] = start + layout.parts[place.part].offset + place.offset
+            line[STRIDE] = place.stride
+            line[SIZE] = field.nbytes
+            line[KIND] = KINDS.index(field.dtype.str)
+            line[DESCR] = id(field.dtype)
+            line[SCALAR] = id(field.dtype.type)
+            line[NDIM] = len(field.shape)
+            line[DIMS : DIMS + len(field.shape)] = field.shape
+        return handle
+
+    def stream_handle(self, stream: int) -> Handle:
+        """
+        Make a handle whose rows go to another stream.
+
+        Raises
+        ------
+        InputError
+            There is no such stream.
+        """
+        if not isinstance(stream, (int, np.integer)) or isinstance(stream, bool):
+            raise InputError(f"stream is {stream!r}, it must be an int")
+        if not 0 <= stream < self.layout.streams:
+            last = self.layout.streams - 1
+            raise InputError(f"stream is {stream}, this buffer has streams 0 to {last}")
+        handle: Handle = self.handle.copy()
+        handle.memory = self.block.memory
+        handle[words.STREAM] = stream
+        self._others.append(weakref.ref(handle))
+        return handle
+
+    @property
+    def size(self) -> int:
+        """Rows that are stored now."""
+        return int(self._heads[:, FILLED].sum())
+
+    @property
+    def added(self) -> int:
+        """Tickets ever claimed, over all streams."""
+        return int(self._heads[:, HEAD].sum())
+
+    @property
+    def burnt(self) -> int:
+        """Tickets that found their slot taken."""
+        return int(self._heads[:, BURNT].sum())
+
+    @property
+    def base(self) -> npt.NDArray[np.int64]:
+        """The first ticket of each stream that `clear` has not forgotten, (streams,) int64."""
+        return np.asarray(self._heads[:, BASE])
+
+    def add(self, handle: Handle, values: tuple[Any, ...]) -> int:
+        """
+        Store one row of any values that fit, or explain why they do not.
+
+        Parameters
+        ----------
+        handle : Handle
+            Whose stream takes it.
+        values : tuple
+            A value a field.
+
+        Returns
+        -------
+        int
+            The row's id.
+
+        Raises
+        ------
+        FieldError, ClosedError, JammedError
+        """
+        rows = {
+            name: field.convert(name, value)
+            for (name, field), value in zip(self.fields.items(), values, strict=True)
+        }
+        return int(self._store(handle, rows, 1)[0])
+
+    def extend(self, handle: Handle, values: tuple[Any, ...]) -> npt.NDArray[np.int64]:
+        """
+        Store rows of any values that fit, or explain why they do not.
+
+        Parameters
+        ----------
+        handle : Handle
+            Whose stream takes them.
+        values : tuple
+            Rows of each field.
+
+        Returns
+        -------
+        (n,) int64 ndarray
+            The rows' ids.
+
+        Raises
+        ------
+        FieldError, ClosedError, JammedError
+        """
+        count = self.count(values)
+        rows = {
+            name: field.convert(name, value, count)
+            for (name, field), value in zip(self.fields.items(), values, strict=True)
+        }
+        return self._store(handle, rows, count)
+
+    def count(self, values: tuple[Any, ...]) -> int:
+        """
+        Count the rows that were given.
+
+        Parameters
+        ----------
+        values : tuple
+            Rows of each field.
+
+        Raises
+        ------
+        FieldError
+            A field has no rows at all, or the fields differ.
+        """
+        counts = {}
+        for (name, field), value in zip(self.fields.items(), values, strict=True):
+            try:
+                counts[name] = len(value)
+            except TypeError:
+                raise FieldError(
+                    f"field {name!r} is a single {type(value).__name__}, extend takes rows of "
+                    f"shape (n, {', '.join(map(str, field.shape))})"
+                ) from None
+        first = next(iter(counts))
+        for name, count in counts.items():
+            if count != counts[first]:
+                raise FieldError(
+                    f"field {name!r} has {count} rows, field {first!r} has {counts[first]}"
+                )
+        return counts[first]
+
+    def _store(
+        self, handle: Handle, rows: dict[str, npt.NDArray[Any]], count: int
+    ) -> npt.NDArray[np.int64]:
+        self.check_open(handle)
+        ids = np.empty(count, np.int64)
+        if count:
+            sources = np.array([array.ctypes.data for array in rows.values()], np.int64)
+            stored = self.calls.rows_add(handle, sources, int(handle[words.STREAM]), count, ids)
+            self.check(stored)
+        return ids
+
+    def gather(self, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]) -> int:
+        """
+        Copy the rows of slots into arrays, and turn the slots into ids.
+
+        Parameters
+        ----------
+        slots : (n,) int64 ndarray, written
+            Ids after, -1 where a slot held no whole row.
+        columns : tuple of (n, *shape) ndarray, written
+            An array a field, of its dtype and C-contiguous.
+
+        Returns
+        -------
+        int
+            How many rows were missed.
+        """
+        self.check_open(self.handle)
+        targets = np.array([column.ctypes.data for column in columns], np.int64)
+        return int(self.calls.rows_gather(self.handle, targets, slots))
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """
+        View the whole storage of a field, without a copy.
+
+        Parameters
+        ----------
+        name : str
+            As in `fields`; parts of nested observations as "obs/image".
+
+        Returns
+        -------
+        (capacity, *shape) ndarray
+            Read-only: writing it would bypass the words that keep readers safe. Slots in the
+            order of streams, each stream's oldest row anywhere in it.
+
+        Raises
+        ------
+        FieldError
+            There is no such field.
+        """
+        field, place = self.fields.get(name), self.layout.places.get(name)
+        if field is None or place is None:
+            raise FieldError(
+                f"there is no field {name!r}, the fields are {', '.join(self.fields)}"
+            )
+        part = self.block.part(place.part)
+        if place.part != "records":
+            view = part
+        else:
+            strides = (place.stride, *np.empty(field.shape, field.dtype).strides)
+            view = np.ndarray(
+                (self.layout.capacity, *field.shape),
+                field.dtype,
+                part.view(np.uint8).reshape(-1),
+                place.offset,
+                strides,
+            )
+        view = view[:]
+        view.flags.writeable = False
+        return view
+
+    def clear(self) -> None:
+        """Forget every row; ids go on growing."""
+        self.check_open(self.handle)
+        ring_clear(self._heads, self.block.part("records"), self.layout.rows)
+
+    def check(self, code: int) -> None:
+        """
+        Raise what a kernel's code stands for.
+
+        Raises
+        ------
+        ClosedError, JammedError
+        """
+        if code == CLOSED:
+            raise ClosedError("the buffer is closed")
+        if code == JAMMED:
+            raise JammedError(
+                f"no slot is free: writers took all {self.layout.rows} slots of the stream and "
+                "did not finish their rows"
+            )
+
+    def check_open(self, handle: Handle) -> None:
+        """
+        Refuse to work on a closed block.
+
+        Raises
+        ------
+        ClosedError
+        """
+        if not handle[words.OPEN]:
+            raise ClosedError("the buffer is closed")
+
+    def close(self) -> None:
+        """Let the block go; kernels that are running finish."""
+        for reference in (weakref.ref(self.handle), *self._others):
+            handle = reference()
+            if handle is not None:
+                handle[words.OPEN] = 0
+        # A handle of no block: the old one keeps the memory mapped for kernels still inside.
+        self.handle = self.handle.copy()
+        self.handle.memory = None
+        self._heads = self._heads.copy()
+        self.block.close()

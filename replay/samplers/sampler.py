@@ -1,0 +1,124 @@
+"""What every sampler offers a buffer."""
+
+import abc
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.calls import CLOSED, EMPTY, NO_PRIORITY
+from replay.errors import ClosedError, EmptyError, InputError
+from replay.memory.ring import Handle, Ring
+
+
+class Sampler(abc.ABC):
+    """
+    Says which rows a batch is made of.
+
+    A sampler is a description: frozen, comparable, and written into the block, so that whoever
+    attaches draws in the same way. What it draws from belongs to the block.
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def prioritized(self) -> bool:
+        """Whether it needs the priority tree."""
+        return False
+
+    @abc.abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Describe the sampler in what JSON can hold."""
+
+    @abc.abstractmethod
+    def prepare(self, handle: Handle) -> None:
+        """Write into a handle what the kernels need to know of it."""
+
+    @abc.abstractmethod
+    def draw(
+        self,
+        ring: Ring,
+        slots: npt.NDArray[np.int64],
+        weights: npt.NDArray[np.float32],
+    ) -> float:
+        """
+        Draw slots and weights into arrays.
+
+        Parameters
+        ----------
+        ring : Ring
+        slots : (n,) int64 ndarray, written
+        weights : (n,) float32 ndarray, written
+
+        Returns
+        -------
+        float
+            By what the weights were divided, or a negative code of `kernels.calls`.
+        """
+
+    def replace(
+        self,
+        ring: Ring,
+        slots: npt.NDArray[np.int64],
+        weights: npt.NDArray[np.float32],
+        divided: float,
+    ) -> None:
+        """
+        Draw in place of rows that were overwritten while they were copied.
+
+        Parameters
+        ----------
+        ring : Ring
+        slots : (k,) int64 ndarray, written
+        weights : (k,) float32 ndarray, written
+            On the scale of the batch's others.
+        divided : float
+            By what those were divided.
+
+        Raises
+        ------
+        EmptyError
+        """
+        now = self.draw(ring, slots, weights)
+        self.check(now)
+        if now != divided:
+            weights *= np.float32(now / divided)
+
+    def check(self, code: float) -> None:
+        """
+        Raise what a negative code stands for.
+
+        Raises
+        ------
+        EmptyError, ClosedError
+        """
+        if code == EMPTY:
+            raise EmptyError("the buffer is empty: add rows before the first sample")
+        if code == NO_PRIORITY:
+            raise EmptyError("every stored row has priority 0: none of them may be drawn")
+        if code == CLOSED:
+            raise ClosedError("the buffer is closed")
+
+
+def from_json(described: Any) -> Sampler:
+    """
+    Read what `Sampler.to_json` wrote, from anywhere: nothing of it is trusted.
+
+    Parameters
+    ----------
+    described : object
+
+    Returns
+    -------
+    Sampler
+
+    Raises
+    ------
+    InputError
+        It describes no sampler that this release knows.
+    """
+    kinds = {kind.kind: kind for kind in Sampler.__subclasses__()}
+    if not isinstance(described, dict) or described.get("kind") not in kinds:
+        raise InputError(f"sampler {described!r} is none of {', '.join(kinds)}")
+    reader: Any = kinds[described["kind"]]
+    return reader.read(described)  # type: ignore[no-any-return]
