@@ -23,6 +23,7 @@ lint: $(VENV)/test.stamp  ## Format, lint, types, import floors, docstrings
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/numpydoc lint $$(find kernels replay -name '*.py')
 
 test-compiled: $(VENV)/test.stamp  ## Tests of the compiled kernels
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q $(LANE)

@@ -62,16 +62,16 @@ from kernels.ring import (
     ring_take,
     ring_ticket,
 )
-from kernels.rows import rows_get, rows_put
+from kernels.rows import rows_get, rows_put, rows_put_many
 from kernels.tree import (
     TOP,
     tree_add,
     tree_exchange,
+    tree_fill,
     tree_flush,
     tree_gather,
     tree_get,
     tree_prefetch,
-    tree_set,
     tree_total,
 )
 from kernels.tree_draw import tree_edge, tree_find, tree_find_many
@@ -103,30 +103,38 @@ BATCHED = 16
 TRIES = 1000
 
 
+#: Burnt tickets after which a writer gives up. A live writer leaves its slot within microseconds,
+#: or within milliseconds where the system takes its processor; a dead one never.
+PATIENCE = 1 << 20
+
+
 @kernel
-def slot_priority(handle: np.ndarray, slot: int) -> None:
+def slots_priority(handle: np.ndarray, slot: int, count: int) -> None:
     """
-    Give a slot's new row the largest priority so far.
+    Give the new rows of slots that follow each other the largest priority so far.
 
     Parameters
     ----------
     handle : (words,) int64
         The tree it points at is *written*.
     slot : int
+    count : int
 
     Notes
     -----
     Units: leaf units.
-    Cost: O(log capacity).
+    Cost: O(log capacity) a line of 8 leaves.
     Errors: none.
     Sharing: any number of writers.
     Source: Schaul et al. (2016), Prioritized Experience Replay, algorithm 1, line 6.
     """
     tree = handle_tree(handle)
     levels = handle_levels(handle)
-    tree_set(tree, levels, slot, load(handle_line(handle, PRIORITY), 0))
+    tree_fill(tree, levels, slot, count, load(handle_line(handle, PRIORITY), 0))
     if handle[MINIMA] != 0:
-        minimum_update(handle_minima(handle), tree, levels, slot)
+        minima = handle_minima(handle)
+        for leaf in range(slot, slot + count):
+            minimum_update(minima, tree, levels, leaf)
 
 
 @kernel
@@ -169,33 +177,43 @@ def rows_add(
     stored = 0
     claimed = 0
     ticket = 0
-    while stored < count:
+    while stored < count and burnt < PATIENCE:
         if claimed == 0:
             # No more than the stream has slots: a batch must not lap itself inside a claim.
             claimed = min(count - stored, rows)
             ticket = ring_claim(heads, stream, claimed)
-        slot = stream * rows + ticket % rows
-        taken = ring_take(records, slot, ticket, handle[WRITER])
-        if taken == NOT_TAKEN:
-            burnt += 1
-            if burnt > rows + count:
-                count = JAMMED
-        else:
+        place = ticket % rows
+        slot = stream * rows + place
+        # So many rows at a time, up to the end of the ring, are copied field by field.
+        most = min(min(claimed, STACK), rows - place)
+        got = 0
+        while got < most:
+            taken = ring_take(records, slot + got, ticket + got, handle[WRITER])
+            if taken == NOT_TAKEN:
+                break
+            filled += np.int64(taken == TAKEN_EMPTY)
+            got += 1
+        if got == 1:
             rows_put(plan, sources, stored, slot)
-            ring_commit(records, slot, ticket)
-            if taken == TAKEN_EMPTY:
-                filled += 1
+        elif got != 0:
+            rows_put_many(plan, sources, stored, slot, got)
+        for row in range(got):
+            ring_commit(records, slot + row, ticket + row)
+            ids[stored + row] = (ticket + row) * handle[STREAMS] + stream
+        if got == 0:
+            burnt += 1
+            got = 1
+        else:
             if handle[TREE] != 0:
-                slot_priority(handle, slot)
-            ids[stored] = ticket * handle[STREAMS] + stream
-            stored += 1
-        ticket += 1
-        claimed -= 1
+                slots_priority(handle, slot, got)
+            stored += got
+        ticket += got
+        claimed -= got
     if filled != 0:
         ring_filled(heads, stream, filled)
     if burnt != 0:
         fetch_add(heads, stream * LINE + BURNT, burnt)
-    return count
+    return stored if stored == count else JAMMED
 
 
 @kernel
@@ -261,6 +279,9 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     Sharing: any number of readers beside writers.
     Source: own.
     """
+    if uniform_size(handle_heads(handle), handle[ROWS]) == 0:
+        # Before a counter is claimed: what was refused must not shift later draws.
+        return EMPTY
     generator = handle_line(handle, GENERATOR)
     counter = random_claim(generator, slots.size)
     if uniform_draw(handle_heads(handle), handle[ROWS], generator[0], counter, slots) == 0:

@@ -75,10 +75,12 @@ def minimum_update(minima: np.ndarray, tree: np.ndarray, levels: np.ndarray, lea
         below = tree if level == levels.size - 3 else minima
         line = levels[level + 1] + node
         smallest = minimum_line(below, line)
-        changed = load(minima, entry) != smallest
+        changed = False
         while load(minima, entry) != smallest:
             # No plain store: it may wait in its processor's buffer during the second look.
             exchange(minima, entry, smallest)
+            # Though it may end as it was: another writer may have seen it and gone further up.
+            changed = True
             smallest = minimum_line(below, line)
         if not changed:
             return

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from kernels.addresses import STACK, address_of, floats_at, integers_at, stack_integers, stack_page
+from kernels.addresses import (
+    STACK,
+    address_of,
+    floats_at,
+    integers_at,
+    load_int64,
+    stack_integers,
+    stack_page,
+)
 from kernels.calls import (
     CLOSED,
     MISMATCH,
@@ -31,6 +39,7 @@ from kernels.handle import (
 from kernels.jit import kernel
 from kernels.objects import (
     ALIGNED,
+    ARRAY_DIMS,
     C_CONTIGUOUS,
     WRITEABLE,
     array_data,
@@ -46,13 +55,21 @@ _OUT = C_CONTIGUOUS | ALIGNED | WRITEABLE
 
 
 @kernel
-def object_add(handle: np.ndarray, row: Any) -> int:
+def object_handle(thing: Any) -> Any:
+    """Read the words of a handle, (words,) int64: less work than an array argument is."""
+    address = object_address(thing)
+    return integers_at(array_data(address), load_int64(load_int64(address + ARRAY_DIMS)))
+
+
+@kernel
+def object_add(owner: Any, row: Any) -> int:
     """
     Store one row.
 
     Parameters
     ----------
-    handle : (words,) int64
+    owner : numpy.ndarray
+        The handle, (words,) int64.
     row : tuple
         A value a field.
 
@@ -60,7 +77,16 @@ def object_add(handle: np.ndarray, row: Any) -> int:
     -------
     int
         The row's id, or MISMATCH, CLOSED or JAMMED.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: rows_add, and a few loads a field.
+    Errors: as returned.
+    Sharing: any number of writers; the interpreter's lock is held.
+    Source: own.
     """
+    handle = object_handle(owner)
     if handle[OPEN] == 0:
         return CLOSED
     items = object_address(row)
@@ -86,13 +112,14 @@ def object_add(handle: np.ndarray, row: Any) -> int:
 
 
 @kernel
-def object_extend(handle: np.ndarray, rows: Any, ids: Any) -> int:
+def object_extend(owner: Any, rows: Any, ids: Any) -> int:
     """
     Store many rows.
 
     Parameters
     ----------
-    handle : (words,) int64
+    owner : numpy.ndarray
+        The handle, (words,) int64.
     rows : tuple
         An array a field, rows first.
     ids : numpy.ndarray
@@ -102,7 +129,16 @@ def object_extend(handle: np.ndarray, rows: Any, ids: Any) -> int:
     -------
     int
         n, or MISMATCH, CLOSED or JAMMED.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: rows_add, and a few loads a field.
+    Errors: as returned.
+    Sharing: any number of writers.
+    Source: own.
     """
+    handle = object_handle(owner)
     if handle[OPEN] == 0:
         return CLOSED
     items = object_address(rows)
@@ -141,6 +177,14 @@ def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
     -------
     int
         Rows of the batch, or MISMATCH or CLOSED.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: a few loads a field.
+    Errors: as returned.
+    Sharing: reads alone; the caller holds the objects.
+    Source: own.
     """
     if handle[OPEN] == 0:
         return CLOSED
@@ -166,13 +210,14 @@ def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
 
 
 @kernel
-def object_gather(handle: np.ndarray, batch: Any) -> int:
+def object_gather(owner: Any, batch: Any) -> int:
     """
     Copy the rows of slots into a batch, and turn its slots into ids.
 
     Parameters
     ----------
-    handle : (words,) int64
+    owner : numpy.ndarray
+        The handle, (words,) int64.
     batch : tuple
         An array a field, *written*, then weights and slots, *written*.
 
@@ -180,7 +225,16 @@ def object_gather(handle: np.ndarray, batch: Any) -> int:
     -------
     int
         How many rows were missed, MISMATCH or CLOSED.
+
+    Notes
+    -----
+    Units: as rows_get.
+    Cost: rows_gather, and a few loads a field.
+    Errors: as returned.
+    Sharing: any number of readers beside writers.
+    Source: own.
     """
+    handle = object_handle(owner)
     targets = stack_integers()
     count = object_batch(handle, object_address(batch), targets)
     if count < 0:
@@ -189,13 +243,14 @@ def object_gather(handle: np.ndarray, batch: Any) -> int:
 
 
 @kernel
-def object_draw_uniform(handle: np.ndarray, batch: Any) -> int:
+def object_draw_uniform(owner: Any, batch: Any) -> int:
     """
     Draw slots uniformly into the ids of a batch.
 
     Parameters
     ----------
-    handle : (words,) int64
+    owner : numpy.ndarray
+        The handle, (words,) int64.
     batch : tuple
         As object_gather's; weights and ids are *written*.
 
@@ -203,7 +258,16 @@ def object_draw_uniform(handle: np.ndarray, batch: Any) -> int:
     -------
     int
         Rows of the batch, MISMATCH, CLOSED or EMPTY.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: draw_uniform, and a few loads a field.
+    Errors: as returned.
+    Sharing: any number of readers beside writers.
+    Source: own.
     """
+    handle = object_handle(owner)
     targets = stack_integers()
     count = object_batch(handle, object_address(batch), targets)
     if count < 0:
@@ -214,13 +278,14 @@ def object_draw_uniform(handle: np.ndarray, batch: Any) -> int:
 
 
 @kernel
-def object_draw_proportional(handle: np.ndarray, batch: Any) -> float:
+def object_draw_proportional(owner: Any, batch: Any) -> float:
     """
     Draw slots in proportion into the ids of a batch, with their weights.
 
     Parameters
     ----------
-    handle : (words,) int64
+    owner : numpy.ndarray
+        The handle, (words,) int64.
     batch : tuple
         As object_gather's; weights and ids are *written*.
 
@@ -228,7 +293,16 @@ def object_draw_proportional(handle: np.ndarray, batch: Any) -> float:
     -------
     float
         As draw_proportional, MISMATCH or CLOSED.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: draw_proportional, and a few loads a field.
+    Errors: as returned.
+    Sharing: any number of readers beside writers.
+    Source: own.
     """
+    handle = object_handle(owner)
     targets = stack_integers()
     count = object_batch(handle, object_address(batch), targets)
     if count < 0:
@@ -240,13 +314,14 @@ def object_draw_proportional(handle: np.ndarray, batch: Any) -> float:
 
 
 @kernel
-def object_update(handle: np.ndarray, ids: Any, priorities: Any) -> int:
+def object_update(owner: Any, ids: Any, priorities: Any) -> int:
     """
     Set the priorities of rows by id.
 
     Parameters
     ----------
-    handle : (words,) int64
+    owner : numpy.ndarray
+        The handle, (words,) int64.
     ids : numpy.ndarray
         (n,) int64.
     priorities : numpy.ndarray
@@ -256,7 +331,16 @@ def object_update(handle: np.ndarray, ids: Any, priorities: Any) -> int:
     -------
     int
         As priorities_update, MISMATCH or CLOSED.
+
+    Notes
+    -----
+    Units: priorities before alpha.
+    Cost: priorities_update, and a few loads.
+    Errors: as returned.
+    Sharing: any number of learners beside writers.
+    Source: own.
     """
+    handle = object_handle(owner)
     if handle[OPEN] == 0:
         return CLOSED
     plan = handle_plan(handle)

@@ -160,7 +160,9 @@ def leaf_of(priority: float, alpha: float, scale: float, ceiling: float) -> int:
     """
     if priority == 0.0:
         return 0
-    return np.int64(min(max(power(priority, alpha) * scale + 0.5, 1.0), ceiling))
+    # The first minimum keeps the product finite: NumPy's scalars warn where it is not.
+    scaled = min(power(priority, alpha), ceiling) * scale
+    return np.int64(min(max(scaled + 0.5, 1.0), ceiling))
 
 
 @kernel

@@ -233,6 +233,38 @@ def tree_set(tree: np.ndarray, levels: np.ndarray, leaf: int, value: int) -> Non
 
 
 @kernel
+def tree_fill(tree: np.ndarray, levels: np.ndarray, first: int, count: int, value: int) -> None:
+    """
+    Set leaves that follow each other to one value.
+
+    Parameters
+    ----------
+    tree : (lines, 8) int64, written
+    levels : (depth + 1,) int64
+    first : int
+        0 <= first, first + count <= capacity.
+    count : int
+    value : int
+        0 <= value <= 2**tree_leaf_bits(capacity).
+
+    Notes
+    -----
+    Units: as the leaves.
+    Cost: an atomic exchange a leaf, and an atomic addition a level for each line of leaves.
+    Errors: none.
+    Sharing: any number of writers; exact in any order.
+    Source: own.
+    """
+    total = 0
+    for leaf in range(first, first + count):
+        total += tree_exchange(tree, levels, leaf, value)
+        if leaf & (FAN - 1) == FAN - 1 or leaf == first + count - 1:
+            if total != 0:
+                tree_add(tree, levels, leaf, total, 0)
+            total = 0
+
+
+@kernel
 def tree_gather(levels: np.ndarray, leaf: int, difference: int, sums: np.ndarray) -> None:
     """
     Note a leaf's difference for the two top levels; tree_flush adds the notes.

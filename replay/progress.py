@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 #: Seconds of silence that a person is asked to bear.
 PATIENCE = 1.0
@@ -49,39 +49,50 @@ class Progress:
         sys.stderr.flush()
 
 
-@contextlib.contextmanager
-def compiling(kernels: int) -> Iterator[None]:
-    """
-    Say so when kernels are compiled, which happens once on a machine, and not when they load.
+_watching: list[object] = []
 
-    Parameters
-    ----------
-    kernels : int
-        How many are about to be asked for.
+
+@contextlib.contextmanager
+def compiling() -> Iterator[Callable[[str], None]]:
+    """
+    Say so while kernels are compiled, which happens once on a machine; be silent while they load.
+
+    Yields
+    ------
+    callable
+        To be called with the name of each kernel that is ready.
     """
     from numba.core import event
+
+    if _watching:
+        # Inside another of its kind, which speaks for both.
+        yield lambda name: None
+        return
+    started: list[float] = []
+
+    def ready(name: str) -> None:
+        if started:
+            sys.stderr.write(f" {name}")
+            sys.stderr.flush()
 
     class Watch(event.Listener):
         def on_start(self, event: object) -> None:
             if not started:
                 started.append(time.monotonic())
-                sys.stderr.write(
-                    f"replay: compiling {kernels} kernels, once for this machine; "
-                    "this takes some seconds\n"
-                )
+                sys.stderr.write("replay: compiling kernels, once for this machine:")
                 sys.stderr.flush()
 
         def on_end(self, event: object) -> None:
             return None
 
-    started: list[float] = []
     watch = Watch()
+    _watching.append(watch)
     event.register("numba:compile", watch)
     try:
-        yield
+        yield ready
     finally:
         event.unregister("numba:compile", watch)
+        _watching.remove(watch)
         if started:
-            seconds = time.monotonic() - started[0]
-            sys.stderr.write(f"replay: kernels compiled in {seconds:.1f} s\n")
+            sys.stderr.write(f" in {time.monotonic() - started[0]:.1f} s\n")
             sys.stderr.flush()

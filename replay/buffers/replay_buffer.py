@@ -2,7 +2,8 @@
 
 import os
 import pathlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ from replay.errors import (
 from replay.memory.block import READY_WORD, Block
 from replay.memory.calls import LONG
 from replay.memory.checkpoint import read_snapshot, write_snapshot
-from replay.memory.fields import Schema
+from replay.memory.fields import Schema, as_array
 from replay.memory.home import named_path
 from replay.memory.layout import Layout
 from replay.memory.parse import learn_schema, parse_schema
 from replay.memory.priority_tree import PriorityTree
-from replay.memory.ring import Ring
+from replay.memory.ring import Ring, count_rows
 from replay.samplers.sampler import Sampler
 from replay.samplers.uniform import Uniform
 from replay.views.transition import Transition
@@ -120,8 +121,9 @@ class ReplayBuffer(Writer):
         self._row_bytes = 1
         self._fields = -1
         self._nested = True
+        self._learning = threading.Lock()
 
-    def _create(self, schema: Schema) -> None:
+    def _create(self, schema: Schema, snapshot: pathlib.Path | None = None) -> None:
         sampler, streams, seed = self._wanted
         layout = Layout(schema, self._capacity, streams, sampler.to_json())
         if self.name is not None:
@@ -133,65 +135,78 @@ class ReplayBuffer(Writer):
         try:
             control = block.part("control")
             control[words.GENERATOR, 0] = seed
-            self._join(block, sampler)
-            if self._tree is not None:
-                self._tree.begin()
+            if snapshot is not None:
+                read_snapshot(snapshot, block)
+            self._join(block, sampler, begin=snapshot is None)
         except BaseException:
-            block.close()
+            block.discard()
             raise
         # Last: who attaches before it refuses the block as unfinished.
         control[words.READY, 0] = READY_WORD
 
-    def _join(self, block: Block, sampler: Sampler) -> None:
+    def _join(self, block: Block, sampler: Sampler, *, begin: bool = False) -> None:
         """Work on a block, new or attached."""
         ring = Ring(block)
         sampler.prepare(ring.handle)
         if sampler.prioritized:
             alpha = getattr(sampler, "alpha", 1.0)
             self._tree = PriorityTree(ring, alpha)
+            if begin:
+                self._tree.begin()
         self._sampler = sampler
         self._capacity = block.layout.capacity
-        self._open(ring, ring.handle)
         self._object_draw = ring.calls.object_draw
         self._object_gather = ring.calls.object_gather
         self._object_update = ring.calls.object_update
         self._dtypes = (*self._view.dtypes(ring), np.dtype(np.float32), np.dtype(np.int64))
-        assert self._schema is not None
-        self._batch_type = batch_type(self._schema.names)
-        self._nested = self._schema.nested
+        self._batch_type = batch_type(block.layout.schema.names)
+        self._nested = block.layout.schema.nested
+        self._open(ring, ring.handle)
 
-    def _in_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
+    def _explain_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
         if self._ring is None and not row:
             # The first row has arrived by name: `_learn` looks at its values.
-            self._pending = tuple(fields)
-            return tuple(fields.values())
-        return super()._in_order(row, fields)
+            first = _FirstRow(fields.values())
+            first.names = tuple(fields)
+            return first
+        return super()._explain_order(row, fields)
 
     def _add_slowly(self, row: tuple[Any, ...], code: int) -> int:
         if self._ring is None:
-            self._learn(row)
+            row = self._learn(row, None)
         return super()._add_slowly(row, code)
 
     def _extend_slowly(self, rows: tuple[Any, ...], code: int) -> npt.NDArray[np.int64]:
         if self._ring is None:
-            try:
-                first = tuple(
-                    _first(name, value)
-                    for name, value in zip(getattr(self, "_pending", ()), rows, strict=False)
-                )
-            except (TypeError, IndexError, KeyError):
-                raise FieldError("the first rows are empty: they show no fields") from None
-            self._learn(first if first else rows)
+            rows = self._learn(rows, _first)
         return super()._extend_slowly(rows, code)
 
-    _pending: tuple[str, ...] = ()
+    def _learn(
+        self, rows: tuple[Any, ...], first: Callable[[str, Any], Any] | None
+    ) -> tuple[Any, ...]:
+        """
+        Learn the fields from a first row, or the `first` of rows, and order it by them.
 
-    def _learn(self, row: tuple[Any, ...]) -> None:
+        Nothing is created before the rows have been found to fit.
+        """
         if self._closed:
             raise ClosedError("the buffer is closed")
-        if len(self._pending) != len(row) or not row:
+        if not isinstance(rows, _FirstRow):
             self._known()
-        self._create(learn_schema(dict(zip(self._pending, row, strict=True))))
+        named = dict(zip(rows.names, rows, strict=True))  # type: ignore[attr-defined]
+        with self._learning:
+            if self._ring is None:
+                if first is None:
+                    schema, count = learn_schema(named), None
+                else:
+                    schema = learn_schema({name: first(name, named[name]) for name in named})
+                    count = count_rows(schema.fields, schema.flatten(rows))
+                for (name, field), value in zip(
+                    schema.fields.items(), schema.flatten(rows), strict=True
+                ):
+                    field.convert(name, value, count)
+                self._create(schema)
+        return super()._explain_order((), named)
 
     def writer(self, stream: int) -> Writer:
         """
@@ -276,7 +291,14 @@ class ReplayBuffer(Writer):
         if not isinstance(out, tuple) or len(out) != len(self._schema.names) + 2:
             raise InputError(f"out is {type(out).__name__}, it must be a batch of this buffer")
         flat = (*self._schema.flatten(out[:-2]), *out[-2:])
-        rows = batch_size if batch_size is not None else len(flat[-1])
+        rows = batch_size
+        if rows is not None:
+            _batch_size(rows)
+        else:
+            if not isinstance(flat[-1], np.ndarray) or flat[-1].ndim != 1:
+                shape = getattr(flat[-1], "shape", None)
+                raise InputError(f"out.ids has shape {shape}, it must be (n,)")
+            rows = len(flat[-1])
         for name, array, dtype in zip(names, flat, self._dtypes, strict=True):
             shape = (rows, *dtype.shape)
             if not isinstance(array, np.ndarray) or array.shape != shape:
@@ -298,7 +320,8 @@ class ReplayBuffer(Writer):
         assert self._sampler is not None
         *columns, weights, ids = flat
         if ids.ndim != 1 or ids.size < 1:
-            raise InputError(f"batch_size is {ids.shape}, it must be an int, 1 or more")
+            wanted = ids.size if ids.ndim == 1 else ids.shape
+            raise InputError(f"batch_size is {wanted}, it must be an int, 1 or more")
         if drawn == MISMATCH:
             drawn = self._sampler.draw(ring, ids, weights)
         self._sampler.check(drawn)
@@ -356,6 +379,8 @@ class ReplayBuffer(Writer):
         return self._tree.update(ring.handle, ids, priorities)
 
     def __len__(self) -> int:
+        if self._closed:
+            raise ClosedError("the buffer is closed")
         return 0 if self._ring is None else self._ring.size
 
     @property
@@ -501,10 +526,12 @@ class ReplayBuffer(Writer):
         BlockMissingError, BlockFormatError
             There is no such file, it is damaged, or it is of another buffer; nothing was changed.
         """
-        if self._ring is None and not self._closed:
-            self._create(Block.layout_of(pathlib.Path(path)).schema)
-        block = self._opened("restore").block
-        read_snapshot(pathlib.Path(path), block)
+        path = pathlib.Path(path)
+        with self._learning:
+            if self._ring is None and not self._closed:
+                self._create(Block.layout_of(path).schema, path)
+                return
+        read_snapshot(path, self._opened("restore").block)
 
     def flush(self) -> None:
         """Hand the pages of a `path=` buffer to the disk; nothing to do for the other homes."""
@@ -631,7 +658,6 @@ def load(path: str | os.PathLike[str], *, name: str | None = None) -> ReplayBuff
         raise _foreign(pathlib.Path(path), error) from None
     buffer = ReplayBuffer(
         layout.capacity,
-        layout.schema,
         sampler=sampler,
         streams=layout.streams,
         name=name,
@@ -659,13 +685,25 @@ def _batch_size(batch_size: Any) -> None:
         raise InputError(f"batch_size is {batch_size!r}, it must be an int, 1 or more")
 
 
+class _FirstRow(tuple):  # type: ignore[type-arg]
+    """Values that came by name before the fields were known, in the order they came in."""
+
+    names: tuple[str, ...] = ()
+
+
 def _first(name: str, value: Any) -> Any:
     """Take the first row of rows, nested or not."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {part: _first(f"{name}/{part}", below) for part, below in value.items()}
     if isinstance(value, tuple):
         return tuple(_first(f"{name}/{number}", below) for number, below in enumerate(value))
-    return np.asarray(value)[0]
+    array = as_array(name, value)
+    if not array.shape or not array.shape[0]:
+        raise FieldError(f"field {name!r} has no first row: it shows nothing")
+    if isinstance(value, (np.ndarray, np.generic)) or isinstance(value[0], (np.ndarray, np.generic)):
+        return array[0]
+    # Plain Python numbers, which have no width of their own.
+    return array[0].tolist()
 
 
 def _seed(seed: Any) -> int:

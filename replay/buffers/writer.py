@@ -11,7 +11,7 @@ from kernels.calls import MISMATCH
 from replay.errors import FieldError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
-from replay.memory.ring import Handle, Ring
+from replay.memory.ring import Handle, Ring, count_rows
 
 
 class Writer:
@@ -40,7 +40,6 @@ class Writer:
         self._open(ring, ring.stream_handle(stream))
 
     def _open(self, ring: Ring, handle: Handle) -> None:
-        self._ring = ring
         self._handle = handle
         self._schema = ring.layout.schema
         self._object_add: Callable[..., int] = ring.calls.object_add
@@ -49,8 +48,10 @@ class Writer:
         names = self._schema.names
         self._order: Callable[[dict[str, Any]], tuple[Any, ...]] = _order(names)
         self._fields = len(names)
+        # Last: another thread may be waiting for it.
+        self._ring = ring
 
-    def add(self, *row: Any, **fields: Any) -> int:
+    def add(self, /, *row: Any, **fields: Any) -> int:
         """
         Store one row.
 
@@ -73,13 +74,20 @@ class Writer:
         ClosedError, JammedError
         """
         if fields:
-            row = self._in_order(row, fields)
+            # As _in_order does, written out: the usual row must not cost a further call.
+            if row or len(fields) != self._fields:
+                row = self._explain_order(row, fields)
+            else:
+                try:
+                    row = self._order(fields)
+                except KeyError:
+                    row = self._explain_order(row, fields)
         identity = self._object_add(self._handle, row)
         if identity >= 0:
             return identity
         return self._add_slowly(row, identity)
 
-    def extend(self, *rows: Any, **fields: Any) -> npt.NDArray[np.int64]:
+    def extend(self, /, *rows: Any, **fields: Any) -> npt.NDArray[np.int64]:
         """
         Store many rows, the first axis of each field's array.
 
@@ -122,6 +130,10 @@ class Writer:
                 return self._order(fields)
             except KeyError:
                 pass
+        return self._explain_order(row, fields)
+
+    def _explain_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
+        """Order values of which some were given by name, or say what is wrong with the names."""
         names = self._known().names
         left = names[len(row) :]
         missing = [name for name in left if name not in fields]
@@ -167,7 +179,7 @@ class Writer:
         ring, handle = self._stored()
         ring.check(code)
         if ring.layout.schema.nested:
-            ids = np.empty(ring.count(flat), np.int64)
+            ids = np.empty(count_rows(ring.fields, flat), np.int64)
             if self._object_extend(handle, flat, ids) > 0:
                 return ids
         return ring.extend(handle, flat)

@@ -5,6 +5,7 @@ import errno
 import mmap
 import os
 import pathlib
+import stat
 import sys
 import weakref
 from typing import Any
@@ -160,6 +161,9 @@ class Block:
         except OSError as error:
             raise BlockError(f"{where} cannot be opened: {error}") from None
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                # To read from a pipe would be to wait for ever.
+                raise BlockFormatError(f"{where} is no block of ours: it is no regular file")
             _lock(descriptor)
             size = os.fstat(descriptor).st_size
             start = os.read(descriptor, PAGE * MOST_PAGES)
@@ -190,6 +194,8 @@ class Block:
         ------
         BlockMissingError, BlockFormatError, BlockError
         """
+        if path.exists() and not path.is_file():
+            raise BlockFormatError(f"{str(path)!r} is no block of ours: it is no regular file")
         try:
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -230,6 +236,13 @@ class Block:
         self._release()
         self.memory = self.memory[:0].copy()
 
+    def discard(self) -> None:
+        """Close a block that was never finished, and remove its file, which nobody can attach."""
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        self.close()
+
     def _begin(self) -> None:
         """Write the header; the ready word is for whoever has filled the control words."""
         header = np.frombuffer(self.layout.header, np.uint8)
@@ -263,7 +276,10 @@ def unlink(name: str, *, force: bool = False) -> None:
         raise BlockMissingError(f"there is no buffer {name!r}: {path} does not exist")
     if not force and in_use(path):
         raise BlockError(f"buffer {name!r} is open in a process: force=True removes its name")
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise BlockError(f"buffer {name!r} cannot be removed: {error}") from None
 
 
 def in_use(path: pathlib.Path) -> bool:
@@ -277,15 +293,16 @@ def in_use(path: pathlib.Path) -> bool:
     Returns
     -------
     bool
-        True too where the system has no file locks to tell by.
+        True too where there is no telling: the system has no file locks, or what lies there is
+        no file that this process may open.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32" or not path.is_file():
         return True
-    with open(path, "rb") as file:
-        try:
+    try:
+        with open(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    except OSError:
+        return True
     return False
 
 

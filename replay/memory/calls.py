@@ -29,15 +29,21 @@ class Calls:
     """
 
     def __init__(self, *, prioritized: bool) -> None:
-        with compiling(6 if prioritized else 4):
-            self.object_add = _object("object_add", 1)
-            self.object_extend = _object("object_extend", 2)
-            self.object_gather = _object("object_gather", 1)
+        with compiling() as ready:
+            self.object_add = _object("object_add", 2)
+            ready("add")
+            self.object_extend = _object("object_extend", 3)
+            ready("extend")
+            self.object_gather = _object("object_gather", 2)
+            ready("gather")
             if prioritized:
-                self.object_draw = _object("object_draw_proportional", 1)
-                self.object_update = _object("object_update", 2)
+                self.object_draw = _object("object_draw_proportional", 2)
+                ready("draw")
+                self.object_update = _object("object_update", 3)
+                ready("update")
             else:
-                self.object_draw = _object("object_draw_uniform", 1)
+                self.object_draw = _object("object_draw_uniform", 2)
+                ready("draw")
                 self.object_update = _mismatch
 
     # Asked for seldom, and compiled only then.
@@ -45,12 +51,12 @@ class Calls:
     @functools.cached_property
     def object_extend_long(self) -> Callable[..., int]:
         """As object_extend, without the interpreter's lock."""
-        return _object("object_extend", 2, nogil=True)
+        return _object("object_extend", 3, nogil=True)
 
     @functools.cached_property
     def object_gather_long(self) -> Callable[..., int]:
         """As object_gather, without the interpreter's lock."""
-        return _object("object_gather", 1, nogil=True)
+        return _object("object_gather", 2, nogil=True)
 
     @functools.cached_property
     def rows_add(self) -> Callable[..., int]:
@@ -100,13 +106,15 @@ def _object(name: str, objects_taken: int, *, nogil: bool = False) -> Callable[.
         return _mismatch
     signature = None
     if not INTERPRETED:
-        signature = (_types()["words"], *(objects.object_type,) * objects_taken)
-    return entry_point(getattr(object_calls, name), signature, nogil=nogil)
+        signature = (objects.object_type,) * objects_taken
+    with compiling():
+        return entry_point(getattr(object_calls, name), signature, nogil=nogil)
 
 
 def _plain(name: str, *arguments: str) -> Callable[..., Any]:
     signature = None if INTERPRETED else tuple(_types()[argument] for argument in arguments)
-    return entry_point(getattr(calls, name), signature, nogil=True)
+    with compiling():
+        return entry_point(getattr(calls, name), signature, nogil=True)
 
 
 @functools.cache

@@ -38,6 +38,9 @@ def write_snapshot(block: Block, path: pathlib.Path) -> None:
     BlockError
         The file cannot be written.
     """
+    if block.path is not None and path.is_file() and path.samefile(block.path):
+        # The file would be replaced under its buffer, whose later rows would go nowhere.
+        raise BlockError(f"{str(path)!r} cannot be written: it is the buffer's own file")
     layout = block.layout
     control = layout.parts["control"]
     body = control.offset + control.nbytes

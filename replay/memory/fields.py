@@ -7,6 +7,7 @@ come back nested.
 
 import dataclasses
 import keyword
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from replay.errors import FieldError, InputError
 RESERVED = frozenset({"weights", "ids", "count", "index"})
 #: Between the names of a nested observation.
 SEPARATOR = "/"
+#: Marks a tuple where a schema is written as JSON, which has lists alone.
+TUPLE = "(tuple)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +44,11 @@ class Field:
     def __init__(self, dtype: npt.DTypeLike, shape: int | tuple[int, ...] = ()) -> None:
         try:
             parsed = np.dtype(dtype)
-        except TypeError as error:
+        except (TypeError, ValueError, SyntaxError) as error:
             raise FieldError(f"{dtype!r} is no dtype: {error}") from None
+        if dtype is None:
+            # NumPy's float64 for nothing at all would hide a forgotten dtype.
+            raise FieldError("None is no dtype")
         # By its width and little-endian: long and long long are one type of two names.
         parsed = np.dtype(parsed.newbyteorder("<").str)
         if parsed.str not in KINDS:
@@ -50,7 +56,10 @@ class Field:
                 f"dtype {parsed} cannot be a field: a field is boolean, integer, float (16, 32, "
                 "64 bits) or complex (64, 128 bits)"
             )
-        sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        try:
+            sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        except TypeError:
+            raise FieldError(f"shape is {shape!r}, it must be a tuple of ints") from None
         if len(sizes) > MOST_DIMS:
             raise FieldError(f"shape {sizes} has {len(sizes)} dimensions, the most is {MOST_DIMS}")
         for size in sizes:
@@ -62,7 +71,7 @@ class Field:
     @property
     def nbytes(self) -> int:
         """Bytes of one row."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def convert(self, name: str, value: Any, rows: int | None = None) -> npt.NDArray[Any]:
         """
@@ -149,12 +158,14 @@ def as_array(name: str, value: Any) -> npt.NDArray[Any]:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise FieldError(f"field {name!r} is no array of numbers: {error}") from None
+    if isinstance(value, int) and array.dtype == object:
+        raise FieldError(
+            f"field {name!r} is {value}, integers go from {-(1 << 63)} to {(1 << 64) - 1}"
+        )
     if array.dtype.kind not in "biufc":
         shown = repr(value)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
         raise FieldError(f"field {name!r} is {shown}, of dtype {array.dtype}: not numbers")
-    if array.dtype.itemsize > 16 or array.dtype.char == "g":
-        return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     return array
 
 
@@ -259,10 +270,16 @@ def _leaves(path: str, node: Any) -> Iterator[tuple[str, Field]]:
     if isinstance(node, Field):
         yield path, node
         return
+    if not node:
+        raise FieldError(f"field {path!r} is empty: it has no parts")
     parts = node.items() if isinstance(node, dict) else enumerate(node)
     for name, below in parts:
-        if SEPARATOR in str(name):
-            raise FieldError(f"field {path!r} has a part {name!r}: {SEPARATOR} joins the names")
+        if isinstance(node, dict) and not isinstance(name, str):
+            raise FieldError(f"field {path!r} has a part {name!r}: names are strings")
+        if SEPARATOR in str(name) or name == TUPLE:
+            raise FieldError(
+                f"field {path!r} has a part {name!r}: {SEPARATOR} joins names, {TUPLE} is taken"
+            )
         yield from _leaves(f"{path}{SEPARATOR}{name}", below)
 
 
@@ -304,7 +321,7 @@ def _to_json(node: Any) -> Any:
         return [node.dtype.str, list(node.shape)]
     if isinstance(node, dict):
         return {name: _to_json(below) for name, below in node.items()}
-    return {"(tuple)": [_to_json(below) for below in node]}
+    return {TUPLE: [_to_json(below) for below in node]}
 
 
 def _from_json(path: str, described: Any) -> Any:
@@ -316,8 +333,8 @@ def _from_json(path: str, described: Any) -> Any:
         return Field(described[0], tuple(described[1]))
     if not isinstance(described, dict) or not described:
         raise InputError(f"field {path!r} is described by {described!r}")
-    if described.keys() == {"(tuple)"}:
-        parts = described["(tuple)"]
+    if described.keys() == {TUPLE}:
+        parts = described[TUPLE]
         if not isinstance(parts, list) or not parts:
             raise InputError(f"field {path!r} is described by {described!r}")
         return tuple(_from_json(path, part) for part in parts)

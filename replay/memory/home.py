@@ -5,7 +5,7 @@ import pathlib
 import re
 import tempfile
 
-from replay.errors import InputError, RoomError
+from replay.errors import BlockError, InputError, RoomError
 
 #: Where named blocks live: memory that any process of this machine can map by name.
 SHARED_MEMORY = pathlib.Path("/dev/shm")
@@ -116,10 +116,15 @@ def check_folder(nbytes: int, folder: pathlib.Path, where: str) -> None:
     ------
     RoomError
         Says how much is needed and how much there is.
+    BlockError
+        There is no such folder.
     """
     if not hasattr(os, "statvfs"):
         return
-    state = os.statvfs(folder)
+    try:
+        state = os.statvfs(folder)
+    except OSError as error:
+        raise BlockError(f"{where} cannot be created: {error}") from None
     free = state.f_bavail * state.f_frsize
     if nbytes > free:
         raise RoomError(

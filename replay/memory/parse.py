@@ -47,13 +47,17 @@ def _parse(path: str, described: Any) -> Any:
     if isinstance(described, Mapping):
         if not described:
             raise FieldError(f"field {path!r} is an empty mapping")
-        return {str(name): _parse(f"{path}/{name}", part) for name, part in described.items()}
+        return {name: _parse(f"{path}/{name}", part) for name, part in described.items()}
     if hasattr(described, "sample") and hasattr(described, "contains"):
         return _parse_space(path, described)
+    if isinstance(described, tuple) and len(described) == 2:
+        return _field(path, *described)
+    return _field(path, described)
+
+
+def _field(path: str, dtype: Any, shape: Any = ()) -> Field:
     try:
-        if isinstance(described, tuple) and len(described) == 2:
-            return Field(*described)
-        return Field(described)
+        return Field(dtype, shape)
     except FieldError as error:
         raise FieldError(f"field {path!r}: {error}") from None
 
@@ -62,7 +66,7 @@ def _parse_space(path: str, space: Any) -> Any:
     """Read a Gymnasium space by its shape: the library does not import Gymnasium."""
     parts = getattr(space, "spaces", None)
     if isinstance(parts, Mapping):
-        return {str(name): _parse(f"{path}/{name}", part) for name, part in parts.items()}
+        return {name: _parse(f"{path}/{name}", part) for name, part in parts.items()}
     if isinstance(parts, (tuple, list)):
         return tuple(_parse(f"{path}/{number}", part) for number, part in enumerate(parts))
     shape, dtype = getattr(space, "shape", None), getattr(space, "dtype", None)
@@ -70,7 +74,7 @@ def _parse_space(path: str, space: Any) -> Any:
         raise FieldError(
             f"field {path!r} is a {type(space).__name__} space, whose values have no fixed shape"
         )
-    return Field(dtype, tuple(shape))
+    return _field(path, dtype, tuple(shape))
 
 
 def learn_schema(values: Mapping[str, Any]) -> Schema:
@@ -97,11 +101,14 @@ def learn_schema(values: Mapping[str, Any]) -> Schema:
 
 def _learn(path: str, value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _learn(f"{path}/{name}", part) for name, part in value.items()}
+        return {name: _learn(f"{path}/{name}", part) for name, part in value.items()}
     if isinstance(value, tuple):
         return tuple(_learn(f"{path}/{number}", part) for number, part in enumerate(value))
     array = as_array(path, value)
     if not isinstance(value, (np.ndarray, np.generic)) and array.dtype == np.float64:
         # Plain Python numbers have no width of their own; float32 is what networks take.
-        return Field(np.float32, array.shape)
-    return Field(array.dtype, array.shape)
+        return _field(path, np.float32, array.shape)
+    if array.dtype.char in "gG":
+        # Long doubles differ from one machine to the next: doubles hold them.
+        return _field(path, np.float64 if array.dtype.char == "g" else np.complex128, array.shape)
+    return _field(path, array.dtype, array.shape)

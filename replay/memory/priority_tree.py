@@ -154,7 +154,10 @@ class PriorityTree:
 
 
 def _integers(ids: Any) -> npt.NDArray[np.int64]:
-    array = np.asarray(ids)
+    try:
+        array = np.asarray(ids)
+    except ValueError as error:
+        raise InputError(f"ids is no array of integers: {error}") from None
     if array.dtype.kind not in "iu" and array.size:
         raise InputError(f"ids is of {array.dtype}, ids are integers")
     if array.ndim != 1:

@@ -15,6 +15,7 @@ from kernels.tree import tree_levels
 from replay.errors import ClosedError, FieldError, InputError, JammedError
 from replay.memory.block import Block
 from replay.memory.calls import load_calls, structure
+from replay.memory.fields import Field
 
 
 class Handle(np.ndarray):
@@ -173,43 +174,12 @@ class Ring:
         ------
         FieldError, ClosedError, JammedError
         """
-        count = self.count(values)
+        count = count_rows(self.fields, values)
         rows = {
             name: field.convert(name, value, count)
             for (name, field), value in zip(self.fields.items(), values, strict=True)
         }
         return self._store(handle, rows, count)
-
-    def count(self, values: tuple[Any, ...]) -> int:
-        """
-        Count the rows that were given.
-
-        Parameters
-        ----------
-        values : tuple
-            Rows of each field.
-
-        Raises
-        ------
-        FieldError
-            A field has no rows at all, or the fields differ.
-        """
-        counts = {}
-        for (name, field), value in zip(self.fields.items(), values, strict=True):
-            try:
-                counts[name] = len(value)
-            except TypeError:
-                raise FieldError(
-                    f"field {name!r} is a single {type(value).__name__}, extend takes rows of "
-                    f"shape (n, {', '.join(map(str, field.shape))})"
-                ) from None
-        first = next(iter(counts))
-        for name, count in counts.items():
-            if count != counts[first]:
-                raise FieldError(
-                    f"field {name!r} has {count} rows, field {first!r} has {counts[first]}"
-                )
-        return counts[first]
 
     def _store(
         self, handle: Handle, rows: dict[str, npt.NDArray[Any]], count: int
@@ -326,3 +296,36 @@ class Ring:
         self.handle.memory = None
         self._heads = self._heads.copy()
         self.block.close()
+
+
+def count_rows(fields: dict[str, Field], values: tuple[Any, ...]) -> int:
+    """
+    Count the rows that were given.
+
+    Parameters
+    ----------
+    fields : dict of str to Field
+    values : tuple
+        Rows of each field.
+
+    Raises
+    ------
+    FieldError
+        A field has no rows at all, or the fields differ.
+    """
+    counts = {}
+    for (name, field), value in zip(fields.items(), values, strict=True):
+        try:
+            counts[name] = len(value)
+        except TypeError:
+            raise FieldError(
+                f"field {name!r} is a single {type(value).__name__}, extend takes rows of shape "
+                f"(n, {', '.join(map(str, field.shape))})"
+            ) from None
+    first = next(iter(counts))
+    for name, count in counts.items():
+        if count != counts[first]:
+            raise FieldError(
+                f"field {name!r} has {count} rows, field {first!r} has {counts[first]}"
+            )
+    return counts[first]

@@ -67,7 +67,7 @@ class Proportional(Sampler):
         _within("epsilon", self.epsilon, 0.0, 1e6)
         if not isinstance(self.stratified, bool):
             raise InputError(f"stratified is {self.stratified!r}, it must be True or False")
-        if self.normalise is not None and self.normalise not in _NORMALISE:
+        if self.normalise not in tuple(_NORMALISE):
             raise InputError(
                 f"normalise is {self.normalise!r}, it must be 'batch', 'buffer' or None"
             )

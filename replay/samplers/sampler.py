@@ -118,7 +118,7 @@ def from_json(described: Any) -> Sampler:
         It describes no sampler that this release knows.
     """
     kinds = {kind.kind: kind for kind in Sampler.__subclasses__()}
-    if not isinstance(described, dict) or described.get("kind") not in kinds:
+    if not isinstance(described, dict) or described.get("kind") not in tuple(kinds):
         raise InputError(f"sampler {described!r} is none of {', '.join(kinds)}")
     reader: Any = kinds[described["kind"]]
     return reader.read(described)  # type: ignore[no-any-return]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from replay.errors import InputError
 from replay.memory.ring import Handle, Ring
 from replay.samplers.sampler import Sampler
 
@@ -22,7 +23,15 @@ class Uniform(Sampler):
 
     @classmethod
     def read(cls, described: dict[str, Any]) -> "Uniform":
-        """Undo `to_json`."""
+        """
+        Undo `to_json`.
+
+        Raises
+        ------
+        InputError
+        """
+        if described != cls().to_json():
+            raise InputError(f"sampler {described!r} contradicts itself")
         return cls()
 
     def prepare(self, handle: Handle) -> None:

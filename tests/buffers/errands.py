@@ -1,0 +1,60 @@
+"""What other processes of these tests do: each is started anew and knows the buffer by its name."""
+
+import os
+import signal
+
+import numpy as np
+
+import replay
+
+WIDE = 40
+FIELDS = {"number": np.int64, "check": np.uint64, "wide": (np.uint64, (WIDE,))}
+
+
+def checked(numbers):
+    """Give rows whose every part can be told from the number."""
+    numbers = np.asarray(numbers, np.int64)
+    check = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return {
+        "number": numbers,
+        "check": check,
+        "wide": check[:, None] + np.arange(WIDE, dtype=np.uint64),
+    }
+
+
+def whole(batch):
+    """Say whether every row of a batch is one that `checked` made."""
+    wanted = checked(batch["number"])
+    return all((batch[name] == wanted[name]).all() for name in wanted)
+
+
+def add_rows(name, stream, first, count):
+    """Add rows one by one and in small batches; give their ids with their numbers."""
+    with replay.attach(name) as buffer:
+        writer = buffer.writer(stream)
+        added = {}
+        numbers = list(range(first, first + count))
+        while numbers:
+            size = 1 + len(numbers) % 7
+            now, numbers = numbers[:size], numbers[size:]
+            rows = checked(now)
+            if len(now) == 1:
+                ids = [writer.add(**{key: array[0] for key, array in rows.items()})]
+            else:
+                ids = writer.extend(**rows).tolist()
+            added |= dict(zip(ids, now, strict=True))
+        return added
+
+
+def use(buffer):
+    """Use a buffer that came as an argument."""
+    with buffer:
+        buffer.extend(**checked([5, 6]))
+        return buffer.sample(50).number.tolist()
+
+
+def die(name):
+    """Create a buffer and be killed."""
+    buffer = replay.ReplayBuffer(10, FIELDS, name=name)
+    buffer.extend(**checked([1, 2, 3]))
+    os.kill(os.getpid(), signal.SIGKILL)
