@@ -72,6 +72,9 @@ if INTERPRETED:
     def stack_integers() -> Any:
         return np.zeros(STACK, np.int64)
 
+    def stack_numbers() -> Any:
+        return np.zeros(STACK, np.float64)
+
     def stack_page() -> Any:
         return np.zeros(PAGE, np.int64)
 
@@ -192,9 +195,9 @@ else:
 
         return array_type(types.int64, types.int64, types.int64), codegen
 
-    def _stack(words: int) -> Any:
+    def _stack(words: int, dtype: Any) -> Any:
         def typer(typingctx):  # type: ignore[no-untyped-def]
-            array_type = types.Array(types.int64, 1, "C")
+            array_type = types.Array(dtype, 1, "C")
 
             def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
                 word = ir.IntType(64)
@@ -208,9 +211,10 @@ else:
 
         return typer
 
-    # So many int64 words of the caller's stack, with anything in them.
-    stack_integers = intrinsic(_stack(STACK))
-    stack_page = intrinsic(_stack(PAGE))
+    # So many words of the caller's stack, with anything in them.
+    stack_integers = intrinsic(_stack(STACK, types.int64))
+    stack_numbers = intrinsic(_stack(STACK, types.float64))
+    stack_page = intrinsic(_stack(PAGE, types.int64))
 
     @intrinsic
     def prefetch(typingctx, address):  # type: ignore[no-untyped-def]

@@ -2,8 +2,8 @@
 The handle: one int64 array that tells the composed kernels all about a mapped block.
 
 A call from Python pays for each array it passes. So a class packs addresses and numbers into one
-array of its own, and the kernels of `calls` unpack the plain arrays from it. Addresses are of this
-process; nothing of a handle is shared.
+array of its own, and the composed kernels (`walk_*`) unpack the plain arrays from it. Addresses
+are of this process; nothing of a handle is shared.
 
     word                holds
     OPEN                1 while the block is mapped and open
@@ -13,9 +13,10 @@ process; nothing of a handle is shared.
     WRITER STREAM       this handle's number, and the stream it adds to
     HEADS RECORDS CONTROL TREE MINIMA   addresses; TREE and MINIMA are 0 where there is none
     DEPTH               levels of the tree
-    LONG_DIGITS ...     addresses and numbers of the interpreter, see `objects`
+    LONG_DIGITS ...     addresses and numbers of the interpreter, see `structure`
     ALPHA EPSILON BETA_FIRST BETA_LAST BETA_STEPS   float64, by their bits
     STRATIFIED NORMALISE    how a proportional sampler draws and weighs
+    AGAIN               1: rows are drawn in place of others, and not counted anew
     LEVELS              from here DEPTH + 1 words, the tree's levels
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
@@ -66,6 +67,7 @@ BETA_LAST = 27
 BETA_STEPS = 28
 STRATIFIED = 29
 NORMALISE = 30
+AGAIN = 31
 LEVELS = 32
 PLAN = 64
 

@@ -19,6 +19,7 @@ cache
 
 import functools
 import hashlib
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -158,12 +159,15 @@ class Kernel:
         form = self._forms.get(nogil)
         if form is None:
             form = numba.njit(nogil=nogil, **_OPTIONS)(self.py_func)
-            try:
-                form._cache = KernelCache(self.py_func, nogil)
-            except RuntimeError:
-                # No folder of this machine takes the cache (a read-only install and no home):
-                # the kernel compiles in every process, which is slow and correct.
-                pass
+            # What was typed into a notebook is not kept: a cell's kernel would not notice that
+            # one it calls was changed in another cell.
+            if os.path.exists(self.py_func.__code__.co_filename):
+                try:
+                    form._cache = KernelCache(self.py_func, nogil)
+                except RuntimeError:
+                    # No folder of this machine takes the cache (a read-only install and no
+                    # home): the kernel compiles in every process, which is slow and correct.
+                    pass
             self._forms[nogil] = form
         return form
 
@@ -172,8 +176,9 @@ def kernel(function: Callable[..., Any]) -> Any:
     """
     Compile a function at its first call, and keep the machine code for later processes.
 
-    Also for an agent's own functions that call kernels: their cache then notices a changed
-    kernel, which `numba.njit(cache=True)` does not.
+    Also for an agent's own functions that call kernels: their cache then notices a change in
+    `kernels/`, which that of `numba.njit(cache=True)` does not. Of an agent in several files it
+    notices a change in the file of the outermost function alone. In a notebook nothing is kept.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """
 The composed kernels over Python's own objects: what a buffer's methods call first.
 
-Each resolves its arguments to addresses and hands them to the kernel of `calls` of the same walk.
+Each resolves its arguments to addresses and hands them to the kernel of the same walk.
 MISMATCH means that an argument was not of the plainest form and nothing was done.
 """
 
@@ -18,15 +18,7 @@ from kernels.addresses import (
     stack_integers,
     stack_page,
 )
-from kernels.calls import (
-    CLOSED,
-    MISMATCH,
-    draw_proportional,
-    draw_uniform,
-    priorities_update,
-    rows_add,
-    rows_gather,
-)
+from kernels.codes import CLOSED, MISMATCH
 from kernels.handle import (
     DESCR_FLOAT32,
     DESCR_FLOAT64,
@@ -50,6 +42,10 @@ from kernels.objects import (
     tuple_size,
 )
 from kernels.rows import DESCR, SIZE
+from kernels.walk_add import rows_add
+from kernels.walk_draw import draw_proportional, draw_uniform
+from kernels.walk_gather import rows_gather
+from kernels.walk_update import priorities_update
 
 _OUT = C_CONTIGUOUS | ALIGNED | WRITEABLE
 

@@ -154,20 +154,18 @@ def power(value: float, exponent: float) -> float:
     Returns
     -------
     float
-        0 where value is 0, whatever the exponent.
+        0 where value is 0, whatever the exponent; exact for exponents 0 and 1.
 
     Notes
     -----
     Units: none.
-    Cost: log2 and exp2; none for exponents 0 and 1.
+    Cost: log2 and exp2.
     Errors: none.
     Sharing: a pure function.
     Source: own.
     """
-    if value == 0.0:
-        return 0.0
-    if exponent == 1.0:
-        return value
-    if exponent == 0.0:
-        return 1.0
-    return exp2(exponent * log2(max(value, 2.2250738585072014e-308)))
+    # Both ways are computed and one is taken: a return in between would keep a loop of these from
+    # being vectorised.
+    raised = exp2(exponent * log2(max(value, 2.2250738585072014e-308)))
+    raised = value if exponent == 1.0 else raised
+    return raised if value > 0.0 else 0.0

@@ -158,11 +158,10 @@ def leaf_of(priority: float, alpha: float, scale: float, ceiling: float) -> int:
     Sharing: a pure function.
     Source: as priority_leaf.
     """
-    if priority == 0.0:
-        return 0
     # The first minimum keeps the product finite: NumPy's scalars warn where it is not.
     scaled = min(power(priority, alpha), ceiling) * scale
-    return np.int64(min(max(scaled + 0.5, 1.0), ceiling))
+    leaf = np.int64(min(max(scaled + 0.5, 1.0), ceiling))
+    return leaf if priority > 0.0 else 0
 
 
 @kernel

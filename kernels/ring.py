@@ -19,8 +19,8 @@ A reader loads the word, copies, and loads it again: equal words mean a whole ro
 
 import numpy as np
 
-from kernels.atomics import compare_and_swap, fence, fetch_add, load, store
-from kernels.jit import kernel
+from kernels.atomics import compare_and_swap, fence, fetch_add, fetch_max, load, store
+from kernels.jit import INTERPRETED, kernel
 
 HEAD = 0
 FILLED = 1
@@ -32,6 +32,9 @@ LINE = 8
 #: Bits below the ticket in a sequence word: a writer's number and the odd bit.
 SHIFT = 13
 WRITERS = 1 << (SHIFT - 1)
+
+#: Looks at a slot that a writer is filling, about a millisecond of them.
+WAIT = 1 if INTERPRETED else 1 << 20
 
 NOT_TAKEN = 0
 TAKEN = 1
@@ -133,6 +136,64 @@ def ring_take(records: np.ndarray, slot: int, ticket: int, writer: int) -> int:
     # The odd word must be seen before any byte of the new row.
     fence()
     return TAKEN_EMPTY if word == 0 else TAKEN
+
+
+@kernel
+def ring_current(heads: np.ndarray, stream: int, ticket: int) -> bool:
+    """
+    Say whether a ticket still counts, after its slot was taken.
+
+    Parameters
+    ----------
+    heads : (streams, 8) int64
+    stream : int
+    ticket : int
+
+    Returns
+    -------
+    bool
+        False: the stream was cleared since the ticket was claimed; give the slot back by
+        ring_release.
+
+    Notes
+    -----
+    Units: none.
+    Cost: one load, of the line that the claim has brought.
+    Errors: none.
+    Sharing: any number of writers. Asked after the take: either it sees the base that ring_clear
+    has set, or ring_clear sees the taken slot and waits for its row.
+    Source: own.
+    """
+    return ticket >= load(heads, stream * LINE + BASE)
+
+
+@kernel
+def ring_release(
+    heads: np.ndarray, records: np.ndarray, stream: int, slot: int, taken: int
+) -> None:
+    """
+    Give a taken slot back, empty.
+
+    Parameters
+    ----------
+    heads : (streams, 8) int64, written
+    records : (slots, width) int64, written
+    stream : int
+    slot : int
+    taken : int
+        What ring_take gave.
+
+    Notes
+    -----
+    Units: none.
+    Cost: one release store.
+    Errors: none; only for a slot that ring_take gave.
+    Sharing: the taker of the slot alone.
+    Source: own.
+    """
+    store(records, slot * records.shape[1], 0)
+    if taken == TAKEN:
+        fetch_add(heads, stream * LINE + FILLED, -1)
 
 
 @kernel
@@ -327,31 +388,62 @@ def ring_locate(identity: int, streams: int, rows: int) -> tuple[int, int]:
 
 
 @kernel
-def ring_clear(heads: np.ndarray, records: np.ndarray, rows: int) -> None:
+def ring_clear(heads: np.ndarray, records: np.ndarray, stream: int, slot: int) -> bool:
     """
-    Forget every committed row; ids go on growing.
+    Empty a slot, if its row is older than the stream's base; wait for a row that is half written.
 
     Parameters
     ----------
     heads : (streams, 8) int64, written
+        The base was set by ring_rebase.
     records : (slots, width) int64, written
-    rows : int
-        Slots of a stream.
+    stream : int
+    slot : int
+
+    Returns
+    -------
+    bool
+        Whether a row was there.
 
     Notes
     -----
     Units: none.
-    Cost: O(slots).
-    Errors: none.
-    Sharing: writers may go on: rows claimed after the call began stay.
+    Cost: a load, and a compare-and-swap where there was a row; a short wait for a writer inside.
+    Errors: none. A writer that is stopped in the middle of its row for longer than the wait
+    finishes the row later; one that is dead never does.
+    Sharing: any number of writers and readers; rows of newer tickets stay.
     Source: own.
     """
-    width = records.shape[1]
-    for stream in range(heads.shape[0]):
-        base = load(heads, stream * LINE + HEAD)
-        store(heads, stream * LINE + BASE, base)
-        for slot in range(stream * rows, (stream + 1) * rows):
-            word = load(records, slot * width)
-            if word & 1 == 0 and word != 0 and (word >> SHIFT) - 1 < base:
-                if compare_and_swap(records, slot * width, word, 0):
-                    fetch_add(heads, stream * LINE + FILLED, -1)
+    at = slot * records.shape[1]
+    base = load(heads, stream * LINE + BASE)
+    for _ in range(WAIT):
+        word = load(records, at)
+        if word & 1 == 0:
+            break
+    if word & 1 != 0 or word == 0 or ring_ticket(word) >= base:
+        return False
+    if not compare_and_swap(records, at, word, 0):
+        return False
+    fetch_add(heads, stream * LINE + FILLED, -1)
+    return True
+
+
+@kernel
+def ring_rebase(heads: np.ndarray, stream: int) -> None:
+    """
+    Let only tickets that are claimed from now on count.
+
+    Parameters
+    ----------
+    heads : (streams, 8) int64, written
+    stream : int
+
+    Notes
+    -----
+    Units: tickets.
+    Cost: one atomic maximum.
+    Errors: none.
+    Sharing: any number of callers beside writers.
+    Source: own.
+    """
+    fetch_max(heads, stream * LINE + BASE, load(heads, stream * LINE + HEAD))

@@ -65,7 +65,8 @@ def rows_plan(plan: np.ndarray, field: int, column: np.ndarray) -> None:
     ----------
     plan : (fields, 16) int64, written
     field : int
-    column : (slots, ...) any dtype, C-contiguous
+    column : (slots, ...) any dtype that Numba knows, C-contiguous
+        Float16 it does not: view such a column as int16.
 
     Notes
     -----
@@ -187,7 +188,8 @@ def rows_prefetch(plan: np.ndarray, records: np.ndarray, slot: int) -> None:
         line += 64
     prefetch(start + width - 1)
     for field in range(plan.shape[0]):
-        if plan[field, STRIDE] != width:
+        # A packed field's first bytes lie in the first record; its lines were asked for already.
+        if not 0 <= plan[field, ADDRESS] - address_of(records) < width:
             start = plan[field, ADDRESS] + slot * plan[field, STRIDE]
             prefetch(start)
             prefetch(start + min(plan[field, SIZE] - 1, 64))

@@ -10,7 +10,7 @@ The prefix-sum tree: eight int64 children to a node, one cache line each.
 Leaf i is entry i of the last level; its ancestor at level d is entry i >> 3 (depth - 1 - d).
 Entries are integers, so additions commute exactly: writers add their differences in any order and
 every node ends as the sum of its children. A leaf holds at most 2**tree_leaf_bits(capacity), which
-keeps the total below 2**62.
+keeps the total at 2**62 at most.
 """
 
 import numpy as np
@@ -67,7 +67,7 @@ def tree_levels(capacity: int) -> np.ndarray:
 @kernel
 def tree_leaf_bits(capacity: int) -> int:
     """
-    Say how many bits a leaf may have so that all of them sum to less than 2**62.
+    Say how many bits a leaf may have so that all of them sum to 2**62 at most.
 
     Parameters
     ----------

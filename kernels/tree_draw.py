@@ -57,35 +57,6 @@ def tree_step(tree: np.ndarray, line: int, remainder: int) -> tuple[int, int]:
 
 
 @kernel
-def tree_last(levels: np.ndarray, level: int) -> int:
-    """
-    Say the last entry that a level has.
-
-    Parameters
-    ----------
-    levels : (depth + 1,) int64
-    level : int
-
-    Returns
-    -------
-    int
-        The last line of the level below, or the last leaf. A prefix that writers made too large
-        meanwhile must not lead past the end of the tree.
-
-    Notes
-    -----
-    Units: entries.
-    Cost: two loads.
-    Errors: none.
-    Sharing: a pure function.
-    Source: own.
-    """
-    if level == levels.size - 2:
-        return (levels[level + 1] - levels[level]) * FAN - 1
-    return levels[level + 2] - levels[level + 1] - 1
-
-
-@kernel
 def tree_find(tree: np.ndarray, levels: np.ndarray, prefix: int) -> tuple[int, int]:
     """
     Find the leaf in whose share of the total a prefix falls.
@@ -146,16 +117,21 @@ def tree_find_many(
     Source: own; tree_find is its plain form.
     """
     base = address_of(tree)
+    lowest = levels.size - 2
     for draw in range(count):
         leaves[draw] = 0
     for level in range(levels.size - 1):
+        # Read once: for all the compiler knows, a store to `leaves` could change them.
+        start = levels[level]
+        after = levels[level + 1]
         for draw in range(count):
             leaf = leaves[draw]
-            line = min(levels[level] + leaf, levels[level + 1] - 1)
+            line = min(start + leaf, after - 1)
             child, prefixes[draw] = tree_step(tree, line, prefixes[draw])
             leaf = leaf * FAN + child
             leaves[draw] = leaf
-            prefetch(base + (levels[level + 1] + leaf) * _LINE_BYTES)
+            if level < lowest:
+                prefetch(base + (after + leaf) * _LINE_BYTES)
 
 
 @kernel

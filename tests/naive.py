@@ -10,6 +10,8 @@ import math
 import threading
 from fractions import Fraction
 
+from kernels.ring import ring_clear, ring_rebase
+
 MASK = 2**64 - 1
 
 
@@ -111,6 +113,14 @@ class Ring:
             first, count = self.span(stream)
             slots += [stream * self.rows + t % self.rows for t in range(first, first + count)]
         return slots
+
+
+def clear_ring(heads, records, rows):
+    """Empty a whole ring, as kernels.walk_clear does."""
+    for stream in range(heads.shape[0]):
+        ring_rebase(heads, stream)
+        for slot in range(stream * rows, (stream + 1) * rows):
+            ring_clear(heads, records, stream, slot)
 
 
 # tree

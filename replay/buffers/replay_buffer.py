@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.calls import CLOSED, MISMATCH
+from kernels.codes import CLOSED, MISMATCH
 from replay import samplers
 from replay.buffers.batch import batch_type
 from replay.buffers.writer import Writer
@@ -490,7 +490,6 @@ class ReplayBuffer(Writer):
             return
         self._opened("clear").clear()
         if self._tree is not None:
-            self._tree.clear()
             self._tree.begin()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -700,7 +699,7 @@ def _first(name: str, value: Any) -> Any:
     array = as_array(name, value)
     if not array.shape or not array.shape[0]:
         raise FieldError(f"field {name!r} has no first row: it shows nothing")
-    if isinstance(value, (np.ndarray, np.generic)) or isinstance(value[0], (np.ndarray, np.generic)):
+    if isinstance(value, np.ndarray) or isinstance(value[0], (np.ndarray, np.generic)):
         return array[0]
     # Plain Python numbers, which have no width of their own.
     return array[0].tolist()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels.calls import MISMATCH
+from kernels.codes import MISMATCH
 from replay.errors import FieldError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema

@@ -4,7 +4,17 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from kernels import calls, object_calls, objects
+from kernels import (
+    object_calls,
+    objects,
+    walk_add,
+    walk_clear,
+    walk_draw,
+    walk_gather,
+    walk_update,
+)
+from kernels import structure as structures
+from kernels.codes import MISMATCH
 from kernels.jit import INTERPRETED, entry_point
 from replay.progress import compiling
 
@@ -16,7 +26,7 @@ LONG = 1 << 16
 @functools.cache
 def structure() -> dict[int, int]:
     """Say what `kernels.objects` needs to know of this interpreter; empty: use the plain path."""
-    return objects.structure()
+    return structures.structure()
 
 
 class Calls:
@@ -30,19 +40,19 @@ class Calls:
 
     def __init__(self, *, prioritized: bool) -> None:
         with compiling() as ready:
-            self.object_add = _object("object_add", 2)
+            self.object_add = _object(object_calls.object_add, 2)
             ready("add")
-            self.object_extend = _object("object_extend", 3)
+            self.object_extend = _object(object_calls.object_extend, 3)
             ready("extend")
-            self.object_gather = _object("object_gather", 2)
+            self.object_gather = _object(object_calls.object_gather, 2)
             ready("gather")
             if prioritized:
-                self.object_draw = _object("object_draw_proportional", 2)
+                self.object_draw = _object(object_calls.object_draw_proportional, 2)
                 ready("draw")
-                self.object_update = _object("object_update", 3)
+                self.object_update = _object(object_calls.object_update, 3)
                 ready("update")
             else:
-                self.object_draw = _object("object_draw_uniform", 2)
+                self.object_draw = _object(object_calls.object_draw_uniform, 2)
                 ready("draw")
                 self.object_update = _mismatch
 
@@ -51,37 +61,42 @@ class Calls:
     @functools.cached_property
     def object_extend_long(self) -> Callable[..., int]:
         """As object_extend, without the interpreter's lock."""
-        return _object("object_extend", 3, nogil=True)
+        return _object(object_calls.object_extend, 3, nogil=True)
 
     @functools.cached_property
     def object_gather_long(self) -> Callable[..., int]:
         """As object_gather, without the interpreter's lock."""
-        return _object("object_gather", 2, nogil=True)
+        return _object(object_calls.object_gather, 2, nogil=True)
 
     @functools.cached_property
     def rows_add(self) -> Callable[..., int]:
         """Store rows whose addresses Python knows."""
-        return _plain("rows_add", "handle", "words", "int", "int", "words")
+        return _plain(walk_add.rows_add, "handle", "words", "int", "int", "words")
+
+    @functools.cached_property
+    def rows_clear(self) -> Callable[..., int]:
+        """Forget every row."""
+        return _plain(walk_clear.rows_clear, "handle")
 
     @functools.cached_property
     def rows_gather(self) -> Callable[..., int]:
         """Gather rows to addresses that Python knows."""
-        return _plain("rows_gather", "handle", "words", "words")
+        return _plain(walk_gather.rows_gather, "handle", "words", "words")
 
     @functools.cached_property
     def draw_uniform(self) -> Callable[..., int]:
         """Draw slots uniformly into arrays that Python checked."""
-        return _plain("draw_uniform", "handle", "words", "floats")
+        return _plain(walk_draw.draw_uniform, "handle", "words", "floats")
 
     @functools.cached_property
     def draw_proportional(self) -> Callable[..., float]:
         """Draw slots in proportion into arrays that Python checked."""
-        return _plain("draw_proportional", "handle", "words", "floats")
+        return _plain(walk_draw.draw_proportional, "handle", "words", "floats")
 
     @functools.cached_property
     def priorities_update(self) -> Callable[..., int]:
         """Update priorities at an address that Python knows."""
-        return _plain("priorities_update", "handle", "words", "int", "int")
+        return _plain(walk_update.priorities_update, "handle", "words", "int", "int")
 
 
 @functools.cache
@@ -98,23 +113,27 @@ def load_calls(*, prioritized: bool) -> Calls:
 
 
 def _mismatch(*_: Any) -> int:
-    return calls.MISMATCH
+    return MISMATCH
 
 
-def _object(name: str, objects_taken: int, *, nogil: bool = False) -> Callable[..., int]:
+def _object(kernel: Any, objects_taken: int, *, nogil: bool = False) -> Callable[..., int]:
     if not structure():
         return _mismatch
     signature = None
     if not INTERPRETED:
         signature = (objects.object_type,) * objects_taken
-    with compiling():
-        return entry_point(getattr(object_calls, name), signature, nogil=nogil)
+    with compiling() as ready:
+        entry = entry_point(kernel, signature, nogil=nogil)
+        ready(getattr(kernel, "__name__", ""))
+    return entry
 
 
-def _plain(name: str, *arguments: str) -> Callable[..., Any]:
+def _plain(kernel: Any, *arguments: str) -> Callable[..., Any]:
     signature = None if INTERPRETED else tuple(_types()[argument] for argument in arguments)
-    with compiling():
-        return entry_point(getattr(calls, name), signature, nogil=True)
+    with compiling() as ready:
+        entry = entry_point(kernel, signature, nogil=True)
+        ready(getattr(kernel, "__name__", ""))
+    return entry
 
 
 @functools.cache

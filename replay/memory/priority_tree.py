@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.calls import REFUSED
+from kernels.codes import REFUSED
 from kernels.jit import interpreted
 from kernels.minimum import minimum_rebuild
 from kernels.priorities import HEADROOM, leaf_priority
@@ -131,11 +131,6 @@ class PriorityTree:
         if self._alpha == 0:
             return leaf / self._scale
         return float(leaf_priority(leaf, float(self._alpha), self._ring.layout.capacity))
-
-    def clear(self) -> None:
-        """Set every leaf to 0."""
-        self._tree[:] = 0
-        self._minima[:] = 0
 
     def verify(self) -> int:
         """Count the sums that differ from what is below them; 0 in a whole tree."""

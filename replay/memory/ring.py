@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.calls import CLOSED, JAMMED
+from kernels.codes import CLOSED, JAMMED
 from kernels.jit import interpreted
-from kernels.ring import BASE, BURNT, FILLED, HEAD, ring_clear, ring_writer
+from kernels.ring import BASE, BURNT, FILLED, HEAD, ring_writer
 from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
 from kernels.tree import tree_levels
 from replay.errors import ClosedError, FieldError, InputError, JammedError
@@ -254,9 +254,9 @@ class Ring:
         return view
 
     def clear(self) -> None:
-        """Forget every row; ids go on growing."""
+        """Forget every row and its priority; ids go on growing."""
         self.check_open(self.handle)
-        ring_clear(self._heads, self.block.part("records"), self.layout.rows)
+        self.calls.rows_clear(self.handle)
 
     def check(self, code: int) -> None:
         """

@@ -138,9 +138,12 @@ class Proportional(Sampler):
         ring: Ring,
         slots: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float32],
+        handle: Handle | None = None,
     ) -> float:
         """Draw slots and weights into arrays, see `Sampler.draw`."""
-        return float(ring.calls.draw_proportional(ring.handle, slots, weights))
+        return float(
+            ring.calls.draw_proportional(ring.handle if handle is None else handle, slots, weights)
+        )
 
 
 def _within(name: str, value: Any, low: float, high: float) -> None:

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from kernels.calls import CLOSED, EMPTY, NO_PRIORITY
+from kernels import handle as words
+from kernels.codes import CLOSED, EMPTY, NO_PRIORITY
 from replay.errors import ClosedError, EmptyError, InputError
 from replay.memory.ring import Handle, Ring
 
@@ -40,6 +41,7 @@ class Sampler(abc.ABC):
         ring: Ring,
         slots: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float32],
+        handle: Handle | None = None,
     ) -> float:
         """
         Draw slots and weights into arrays.
@@ -49,11 +51,13 @@ class Sampler(abc.ABC):
         ring : Ring
         slots : (n,) int64 ndarray, written
         weights : (n,) float32 ndarray, written
+        handle : Handle, optional
+            In place of the ring's own.
 
         Returns
         -------
         float
-            By what the weights were divided, or a negative code of `kernels.calls`.
+            By what the weights were divided, or a negative code of `kernels.codes`.
         """
 
     def replace(
@@ -79,7 +83,11 @@ class Sampler(abc.ABC):
         ------
         EmptyError
         """
-        now = self.draw(ring, slots, weights)
+        # Not a batch of its own: counted as one it would bring beta forward.
+        handle = ring.handle.copy()
+        handle.memory = ring.handle.memory
+        handle[words.AGAIN] = 1
+        now = self.draw(ring, slots, weights, handle)
         self.check(now)
         if now != divided:
             weights *= np.float32(now / divided)

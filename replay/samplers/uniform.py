@@ -42,7 +42,8 @@ class Uniform(Sampler):
         ring: Ring,
         slots: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float32],
+        handle: Handle | None = None,
     ) -> float:
         """Draw slots and weights into arrays, see `Sampler.draw`."""
-        drawn = ring.calls.draw_uniform(ring.handle, slots, weights)
+        drawn = ring.calls.draw_uniform(ring.handle if handle is None else handle, slots, weights)
         return 1.0 if drawn > 0 else float(drawn)

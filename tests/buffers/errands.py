@@ -1,4 +1,4 @@
-"""What other processes of these tests do: each is started anew and knows the buffer by its name."""
+"""What other processes of these tests do: they are started anew and know a buffer by its name."""
 
 import os
 import signal

@@ -121,7 +121,7 @@ def test_a_batch_size_that_cannot_be(buffer, size):
     with refused(buffer, replay.InputError, "batch_size"):
         buffer.sample(size)
     if size is not None:
-        with refused(buffer, replay.InputError, "batch_size", repr(size)):
+        with refused(buffer, replay.InputError, repr(size)):
             buffer.sample(size, out=one)
 
 

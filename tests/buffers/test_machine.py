@@ -12,6 +12,7 @@ import pathlib
 import tempfile
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,12 +20,10 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    multiple,
     precondition,
     rule,
 )
 
-import pytest
 import replay
 from tests.homes import HOMES, SAMPLERS, WALKS, fewer, fresh_name, walking
 
@@ -238,7 +237,9 @@ class BufferMachine(RuleBasedStateMachine):
         stream = ahead % len(self.model.rows)
         future = (self.model.tickets[stream] + ahead) * len(self.model.rows) + stream
         with pytest.raises(replay.InputError, match=str(future)):
-            self.buffer.update_priorities([*self.model.live, future], [9.0] * (len(self.model.live) + 1))
+            self.buffer.update_priorities(
+                [*self.model.live, future], [9.0] * (len(self.model.live) + 1)
+            )
 
     @rule()
     def add_what_does_not_fit(self):

@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from replay.memory.home import named_path
 from tests.buffers import errands
 from tests.buffers.errands import FIELDS, checked, whole
 from tests.homes import fewer, fresh_name
+from tests.processes import python
 
 ROWS = fewer(3000, 200)
 
@@ -24,18 +23,6 @@ def pool():
         yield pool
         pool.close()
         pool.join()
-
-
-def python(code, *arguments):
-    """Run code in a process that has nothing of this one but the arguments."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
 
 
 @pytest.mark.parametrize("end", ["", "buffer.close()", "import os; os._exit(0)"])
@@ -65,8 +52,13 @@ def test_an_unrelated_process_that_attaches_and_ends_leaves_the_buffer(end):
 def test_a_creator_that_ends_unlinks_its_buffer():
     name = fresh_name()
     for end in ("", "raise RuntimeError"):
-        code = f"import sys, replay\nbuffer = replay.ReplayBuffer(5, {{'x': int}}, name=sys.argv[1])\n"
-        done = python(code + end, name)
+        code = (
+            "import sys, replay\n"
+            "buffer = replay.ReplayBuffer(5, {'x': int}, name=sys.argv[1])\n"
+            "buffer.add(1)\n" + end
+        )
+        done = python(code, name)
+        assert (done.returncode == 0) == (end == "")
         assert "leaked" not in done.stderr
         assert not named_path(name).exists()
 
@@ -114,11 +106,8 @@ def test_a_file_is_handed_to_a_process_by_its_path(pool, tmp_path):
 
 
 def test_a_private_buffer_cannot_be_handed_over():
-    with replay.ReplayBuffer(10, FIELDS) as buffer:
-        with pytest.raises(replay.ReplayError, match="private one is memory of this process"):
-            pickle.dumps(buffer)
-    with replay.ReplayBuffer(10, name="never-made") as buffer:
-        with pytest.raises(replay.ReplayError, match="only an open buffer"):
+    for buffer in (replay.ReplayBuffer(10, FIELDS), replay.ReplayBuffer(10, name="never-made")):
+        with buffer, pytest.raises(replay.ReplayError, match="private one is memory of this"):
             pickle.dumps(buffer)
 
 

@@ -1,15 +1,13 @@
 """One seed and one sequence of calls: the same ids and weights, wherever and by whichever walk."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import replay
 from tests.homes import FIELDS, HOMES, SAMPLERS, WALKS, fresh_name, opened, rows, walking
+from tests.processes import python
 
 PLAYED = """
 import json, sys, numpy as np, replay
@@ -103,13 +101,8 @@ def test_a_second_process_goes_on_where_the_first_was(kind):
     )
     with replay.ReplayBuffer(10, FIELDS, sampler=SAMPLERS[kind], seed=8, name=name) as buffer:
         drawn = play(buffer, range(15))
-        done = subprocess.run(
-            [sys.executable, "-c", code, name],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )
+        done = python(code, name)
+        assert done.stderr == ""
         drawn += json.loads(done.stdout)
         drawn += play(buffer, range(30, 40))
     assert drawn == reference(SAMPLERS[kind])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import handle as words
-from kernels import objects
+from kernels import structure as structures
 from kernels.jit import INTERPRETED, entry_point, kernel
 from kernels.objects import (
     ALIGNED,
@@ -24,11 +24,11 @@ from kernels.objects import (
     object_scalar,
     object_source,
     object_type,
-    structure,
     tuple_item,
     tuple_size,
 )
 from kernels.rows import DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE
+from kernels.structure import structure
 
 FOUND = structure()
 HANDLE = np.zeros(64, np.int64)
@@ -61,7 +61,9 @@ def test_structure_holds_on_cpython():
     """A skip of this file on the interpreter it was made for would be silent."""
     assert sys.implementation.name != "cpython" or FOUND
     assert FOUND[words.TYPE_FLOAT] == id(float)
-    layout = objects.COUNT_IS_TAGGED if sys.version_info >= (3, 12) else objects.COUNT_IS_SIGNED
+    layout = (
+        structures.COUNT_IS_TAGGED if sys.version_info >= (3, 12) else structures.COUNT_IS_SIGNED
+    )
     assert FOUND[words.LONG_DIGITS] == layout
 
 
@@ -69,12 +71,12 @@ def test_structure_holds_on_cpython():
     ("place", "name", "wrong"),
     [
         (sys, "byteorder", "big"),
-        (objects, "ITEMS", 16),
-        (objects, "ARRAY_DATA", 24),
-        (objects, "ARRAY_DESCR", 48),
-        (objects, "ARRAY_FLAGS", 60),
-        (objects, "ARRAY_DIMS", 40),
-        (objects, "DIGITS", 28),
+        (structures, "ITEMS", 16),
+        (structures, "ARRAY_DATA", 24),
+        (structures, "ARRAY_DESCR", 48),
+        (structures, "ARRAY_FLAGS", 60),
+        (structures, "ARRAY_DIMS", 40),
+        (structures, "DIGITS", 28),
     ],
 )
 def test_structure_finds_an_offset_that_does_not_hold(monkeypatch, place, name, wrong):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.jit import INTERPRETED, kernel
-from kernels.ring import ring_claim, ring_clear
+from kernels.ring import ring_claim
 from kernels.uniform import uniform_draw, uniform_size, uniform_slot
 from tests import naive
 
@@ -40,7 +40,7 @@ def filled(rows, before, after):
             ring_claim(heads, stream, count)
             plain.claim(stream, count)
     if before[0] != -1:
-        ring_clear(heads, np.zeros((streams * rows, 1), np.int64), rows)
+        naive.clear_ring(heads, np.zeros((streams * rows, 1), np.int64), rows)
         plain.clear()
     for stream, count in enumerate(after):
         if count:

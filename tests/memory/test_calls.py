@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import replay
-from kernels import objects
-from kernels.calls import MISMATCH
+from kernels import structure as structures
+from kernels.codes import MISMATCH
 from replay.memory import calls
 from tests.homes import opened, walking
 
 
 def test_the_interpreters_structures_are_as_the_kernels_expect():
-    assert calls.structure() == objects.structure()
+    assert calls.structure() == structures.structure()
     assert calls.structure(), "the short walk serves on this interpreter"
 
 
@@ -30,8 +30,8 @@ def test_where_they_are_not_every_object_kernel_gives_way(prioritized):
 
 
 def test_another_interpreter_takes_the_plain_walk(monkeypatch):
-    monkeypatch.setattr(objects.sys.implementation, "name", "other")
-    assert objects.structure() == {}
+    monkeypatch.setattr(structures.sys.implementation, "name", "other")
+    assert structures.structure() == {}
 
 
 def test_kernels_are_loaded_once_for_all_buffers():

@@ -149,9 +149,11 @@ def test_a_snapshot_of_another_buffer_is_refused(snapshot, sampler):
         (14, FIELDS, {"sampler": other, "streams": 2}),
         (14, {"x": int}, {"sampler": sampler, "streams": 2}),
     ):
-        with opened("private", capacity, fields, **options) as buffer:
-            with refused(buffer, replay.BlockFormatError, "another buffer", snapshot):
-                buffer.restore(snapshot)
+        with (
+            opened("private", capacity, fields, **options) as buffer,
+            refused(buffer, replay.BlockFormatError, "another buffer", snapshot),
+        ):
+            buffer.restore(snapshot)
 
 
 def test_a_missing_snapshot_is_refused(tmp_path):

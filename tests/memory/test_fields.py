@@ -72,7 +72,9 @@ def test_a_field_name_that_cannot_be_is_refused(name):
     assert repr(str(name)) in str(caught.value) or repr(name) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["self", "row", "rows", "fields", "batch_size", "out", "sum", "ä"])
+@pytest.mark.parametrize(
+    "name", ["self", "row", "rows", "fields", "batch_size", "out", "sum", "ä"]
+)
 def test_a_field_may_have_any_other_name(name):
     with replay.ReplayBuffer(10, {name: np.int64, "other": float}) as buffer:
         buffer.add(**{name: 5, "other": 1.0})
@@ -149,7 +151,9 @@ def test_a_complex_number_does_not_become_a_float(dtype):
         Field(dtype).convert("x", 1j)
 
 
-@pytest.mark.parametrize("value", ["1.0", b"1", None, object(), {"a": 1}, {1, 2}, "", [None], [[]]])
+@pytest.mark.parametrize(
+    "value", ["1.0", b"1", None, object(), {"a": 1}, {1, 2}, "", [None], [[]]]
+)
 def test_what_is_no_number_is_refused(value):
     for field in (Field(float), Field(int, (1,)), Field(bool)):
         with pytest.raises(replay.FieldError, match="field 'x'"):
@@ -197,7 +201,7 @@ def test_a_wrong_shape_is_refused_and_nothing_is_broadcast(shape, value):
 def test_a_number_too_large_for_its_float_is_refused(dtype, value):
     if not np.isfinite(value):
         pytest.skip("long doubles are doubles here")
-    with pytest.raises(replay.FieldError, match="field 'x' holds .*the largest of"):
+    with pytest.raises(replay.FieldError, match=r"field 'x' holds .*the largest of"):
         Field(dtype).convert("x", value)
     with pytest.raises(replay.FieldError, match="the largest of"):
         Field(dtype, (2,)).convert("x", np.array([1, value]))

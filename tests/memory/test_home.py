@@ -7,7 +7,7 @@ import pytest
 
 import replay
 from replay.memory import home
-from tests.homes import fresh_name, opened
+from tests.homes import fresh_name, home_of
 
 ROOM = 10_000
 
@@ -68,9 +68,8 @@ def test_available_memory_is_what_the_system_or_its_container_leaves(monkeypatch
 
 @pytest.mark.parametrize("where", ["private", "named", "path"])
 def test_a_buffer_that_this_machine_cannot_hold_is_refused(where):
-    with pytest.raises(replay.RoomError) as caught:
-        with opened(where, 1 << 38, {"x": (float, (100,))}):
-            pass
+    with home_of(where) as place, pytest.raises(replay.RoomError) as caught:
+        replay.ReplayBuffer(1 << 38, {"x": (float, (100,))}, **place)
     needed, *rest = (word for word in str(caught.value).replace("(", "").split() if word.isdigit())
     assert int(needed) > (1 << 38) * 800
     assert rest, "it says how much there is"
@@ -80,18 +79,18 @@ def test_a_buffer_that_this_machine_cannot_hold_is_refused(where):
 @pytest.mark.parametrize("where", ["private", "named"])
 def test_too_little_memory_says_how_much_is_needed_and_how_much_there_is(where, monkeypatch):
     monkeypatch.setattr(home, "available_memory", lambda: ROOM)
-    with pytest.raises(replay.RoomError, match=r"needs .*\(\d{5} bytes\).* 10.00 kB \(10000 bytes"):
-        with opened(where, 1000, {"x": int}):
-            pass
+    said = r"needs .*\(\d{5} bytes\).*\(10000 bytes"
+    with home_of(where) as place, pytest.raises(replay.RoomError, match=said):
+        replay.ReplayBuffer(1000, {"x": int}, **place)
 
 
 @pytest.mark.parametrize("where", ["named", "path"])
 def test_too_little_room_in_a_folder_says_how_much_is_needed_and_free(where, monkeypatch):
     state = types.SimpleNamespace(f_bavail=ROOM // 10, f_frsize=10)
-    with monkeypatch.context() as patch, pytest.raises(replay.RoomError) as caught:
+    with monkeypatch.context() as patch, home_of(where) as place:
         patch.setattr(os, "statvfs", lambda _: state)
-        with opened(where, 1000, {"x": int}):
-            pass
+        with pytest.raises(replay.RoomError) as caught:
+            replay.ReplayBuffer(1000, {"x": int}, **place)
     assert "10000 bytes) are free" in str(caught.value)
     assert "needs" in str(caught.value)
 

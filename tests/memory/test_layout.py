@@ -124,10 +124,7 @@ def test_the_fingerprint_is_of_all_that_follows():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("capacity", value)
-        for value in (0, -1, 1.5, "10", None, True, (1 << 40) + 1, np.float64(3))
-    ]
+    [("capacity", value) for value in (0, -1, 1.5, "10", None, True, (1 << 40) + 1, np.float64(3))]
     + [("streams", value) for value in (0, -1, 2.0, "1", False, (1 << 20) + 1)],
 )
 def test_a_number_that_cannot_be_is_named_with_its_limits(name, value):

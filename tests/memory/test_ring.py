@@ -5,7 +5,6 @@ import pytest
 
 import replay
 from kernels.ring import HEAD, ring_claim, ring_take
-from replay.buffers import replay_buffer
 from replay.memory.block import Block
 from replay.memory.layout import Layout
 from replay.memory.parse import parse_schema
@@ -65,8 +64,8 @@ def test_a_slot_whose_writer_never_finished_is_passed_over():
         assert buffer.stats()["redrawn"] > 0
 
 
-def test_a_ring_with_no_slot_left_says_so(monkeypatch):
-    monkeypatch.setattr(replay_buffer, "_TRIES", 5)
+@pytest.mark.compiled
+def test_a_ring_with_no_slot_left_says_so():
     with opened("private", 4, FIELDS, sampler=replay.Proportional()) as buffer:
         heads = buffer._ring.block.part("heads")
         records = buffer._ring.block.part("records")

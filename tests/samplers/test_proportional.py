@@ -49,7 +49,7 @@ def test_rows_are_drawn_in_proportion_to_priority_to_the_alpha(alpha, stratified
         assert_as_likely(seen.tolist(), shares.tolist())
 
 
-@pytest.mark.parametrize("capacity", [1, 2, 5, 8, 9, 64, 65, 100, 1000])
+@pytest.mark.parametrize("capacity", [1, 2, 5, 8, 9, 64, 65, fewer(1000, 100)])
 def test_every_row_of_every_capacity_can_be_drawn(capacity):
     with prioritized(capacity, alpha=1.0) as buffer:
         for _ in range(2):
@@ -190,6 +190,8 @@ def test_a_switch_that_cannot_be_is_refused(name, value):
 def test_numpy_numbers_are_numbers():
     sampler = replay.Proportional(np.float32(0.5), np.float64(0.25), np.int64(0))
     assert sampler == replay.Proportional(0.5, 0.25, 0)
-    with opened("named", 10, FIELDS, sampler=sampler) as buffer:
-        with replay.attach(buffer.name) as other:
-            assert other.sampler == sampler
+    with (
+        opened("named", 10, FIELDS, sampler=sampler) as buffer,
+        replay.attach(buffer.name) as other,
+    ):
+        assert other.sampler == sampler

@@ -1,0 +1,153 @@
+"""The walk of added rows: claim tickets, take slots, write, commit, set the priority."""
+
+import numpy as np
+
+from kernels.addresses import STACK
+from kernels.atomics import fetch_add, load
+from kernels.codes import JAMMED
+from kernels.handle import (
+    MINIMA,
+    PRIORITY,
+    ROWS,
+    STREAMS,
+    TREE,
+    WRITER,
+    handle_heads,
+    handle_levels,
+    handle_line,
+    handle_minima,
+    handle_plan,
+    handle_records,
+    handle_tree,
+)
+from kernels.jit import kernel
+from kernels.minimum import minimum_update
+from kernels.ring import (
+    BURNT,
+    LINE,
+    NOT_TAKEN,
+    TAKEN_EMPTY,
+    ring_claim,
+    ring_commit,
+    ring_current,
+    ring_filled,
+    ring_release,
+    ring_take,
+)
+from kernels.rows import rows_put, rows_put_many
+from kernels.tree import tree_fill
+
+#: Burnt tickets after which a writer gives up. A live writer leaves its slot within microseconds,
+#: or within milliseconds where the system takes its processor; a dead one never.
+PATIENCE = 1 << 20
+
+
+@kernel
+def slots_priority(handle: np.ndarray, slot: int, count: int) -> None:
+    """
+    Give the new rows of slots that follow each other the largest priority so far.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+    slot : int
+    count : int
+
+    Notes
+    -----
+    Units: leaf units.
+    Cost: O(log capacity) a line of 8 leaves.
+    Errors: none.
+    Sharing: any number of writers.
+    Source: Schaul et al. (2016), Prioritized Experience Replay, algorithm 1, line 6.
+    """
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    tree_fill(tree, levels, slot, count, load(handle_line(handle, PRIORITY), 0))
+    if handle[MINIMA] != 0:
+        minima = handle_minima(handle)
+        for leaf in range(slot, slot + count):
+            minimum_update(minima, tree, levels, leaf)
+
+
+@kernel
+def rows_add(
+    handle: np.ndarray, sources: np.ndarray, stream: int, count: int, ids: np.ndarray
+) -> int:
+    """
+    Store rows, one after the other.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The block it points at is *written*.
+    sources : (fields,) int64
+        Addresses of each field's rows.
+    stream : int
+    count : int
+        1 or more.
+    ids : (count,) int64, written
+
+    Returns
+    -------
+    int
+        `count`, or JAMMED after fewer.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: O(count * bytes of a row), O(log capacity) more each with priorities.
+    Errors: as returned.
+    Sharing: any number of writers; each row is whole before it can be read.
+    Source: DESIGN of the ring: claim, write, commit.
+    """
+    heads = handle_heads(handle)
+    records = handle_records(handle)
+    plan = handle_plan(handle)
+    rows = handle[ROWS]
+    filled = 0
+    burnt = 0
+    stored = 0
+    claimed = 0
+    ticket = 0
+    while stored < count and burnt < PATIENCE:
+        if claimed == 0:
+            # No more than the stream has slots: a batch must not lap itself inside a claim.
+            claimed = min(count - stored, rows)
+            ticket = ring_claim(heads, stream, claimed)
+        place = ticket % rows
+        slot = stream * rows + place
+        # So many rows at a time, up to the end of the ring, are copied field by field.
+        most = min(min(claimed, STACK), rows - place)
+        got = 0
+        while got < most:
+            taken = ring_take(records, slot + got, ticket + got, handle[WRITER])
+            if taken == NOT_TAKEN:
+                break
+            if not ring_current(heads, stream, ticket + got):
+                ring_release(heads, records, stream, slot + got, taken)
+                break
+            filled += np.int64(taken == TAKEN_EMPTY)
+            got += 1
+        if got == 1:
+            rows_put(plan, sources, stored, slot)
+        elif got != 0:
+            rows_put_many(plan, sources, stored, slot, got)
+        for row in range(got):
+            ring_commit(records, slot + row, ticket + row)
+            ids[stored + row] = (ticket + row) * handle[STREAMS] + stream
+        if got == 0:
+            burnt += 1
+            got = 1
+        else:
+            if handle[TREE] != 0:
+                slots_priority(handle, slot, got)
+            stored += got
+        ticket += got
+        claimed -= got
+    if filled != 0:
+        ring_filled(heads, stream, filled)
+    if burnt != 0:
+        fetch_add(heads, stream * LINE + BURNT, burnt)
+    return stored if stored == count else JAMMED

@@ -1,0 +1,262 @@
+"""The walk of draws: from a generator to slots and weights."""
+
+import numpy as np
+
+from kernels.addresses import STACK, address_of, floats_at, stack_integers
+from kernels.atomics import fetch_add, load
+from kernels.codes import EMPTY, NO_PRIORITY
+from kernels.handle import (
+    AGAIN,
+    BETA_FIRST,
+    BETA_LAST,
+    BETA_STEPS,
+    GENERATOR,
+    NORMALISE,
+    ROWS,
+    SAMPLES,
+    STRATIFIED,
+    STREAMS,
+    handle_float,
+    handle_heads,
+    handle_levels,
+    handle_line,
+    handle_minima,
+    handle_tree,
+)
+from kernels.jit import kernel
+from kernels.minimum import minimum_of
+from kernels.random import random_below, random_claim
+from kernels.tree import tree_get, tree_total
+from kernels.tree_draw import tree_edge, tree_find, tree_find_many
+from kernels.uniform import uniform_draw, uniform_size
+from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, weights_of, weights_scale
+
+#: Tries of one draw before the batch is given up; each fails only when a writer passed by.
+TRIES = 1000
+
+
+@kernel
+def draw_counted(handle: np.ndarray, rows: int) -> int:
+    """
+    Count a batch that is drawn.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        Its counters are *written*, unless it says that rows are drawn in place of others.
+    rows : int
+
+    Returns
+    -------
+    int
+        Batches drawn before, by all processes.
+
+    Notes
+    -----
+    Units: rows and batches.
+    Cost: two atomic additions.
+    Errors: none.
+    Sharing: any number of processes.
+    Source: own.
+    """
+    samples = handle_line(handle, SAMPLES)
+    if handle[AGAIN] != 0:
+        # Beta grows with batches: rows that are drawn again belong to the one before.
+        return max(load(samples, 1) - 1, 0)
+    fetch_add(samples, 0, rows)
+    return fetch_add(samples, 1, 1)
+
+
+@kernel
+def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> int:
+    """
+    Draw slots uniformly, with replacement; every weight is 1.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        Its generator is *written*.
+    slots : (n,) int64, written
+    weights : (n,) float32, written
+
+    Returns
+    -------
+    int
+        n or EMPTY.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: O(1) a draw.
+    Errors: as returned.
+    Sharing: any number of readers beside writers.
+    Source: own.
+    """
+    if uniform_size(handle_heads(handle), handle[ROWS]) == 0:
+        # Before a counter is claimed: what was refused must not shift later draws.
+        return EMPTY
+    generator = handle_line(handle, GENERATOR)
+    counter = random_claim(generator, slots.size)
+    if uniform_draw(handle_heads(handle), handle[ROWS], generator[0], counter, slots) == 0:
+        return EMPTY
+    for draw in range(slots.size):
+        weights[draw] = np.float32(1.0)
+    draw_counted(handle, slots.size)
+    return slots.size
+
+
+@kernel
+def draw_again(handle: np.ndarray, prefix: int, counter: int) -> tuple[int, int]:
+    """
+    Draw one slot in proportion until leaf and remainder agree.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        Its generator is *written*.
+    prefix : int
+        Tried first.
+    counter : int
+        Unused counters are claimed as needed.
+
+    Returns
+    -------
+    tuple of int
+        The slot and its leaf; the leaf is 0 when no priority is left.
+
+    Notes
+    -----
+    Units: leaf units.
+    Cost: O(log capacity) a try; a second try only when a writer passed by.
+    Errors: as returned.
+    Sharing: any number of readers beside writers.
+    Source: own.
+    """
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    generator = handle_line(handle, GENERATOR)
+    capacity = handle[STREAMS] * handle[ROWS]
+    for _ in range(TRIES):
+        leaf, remainder = tree_find(tree, levels, prefix)
+        if leaf < capacity:
+            value = tree_get(tree, levels, leaf)
+            if 0 <= remainder < value:
+                return leaf, value
+        total = tree_total(tree)
+        if total < 1:
+            break
+        counter = random_claim(generator, 1)
+        prefix = random_below(generator[0], counter, total)
+    return 0, 0
+
+
+@kernel
+def beta_after(handle: np.ndarray, batches: int) -> float:
+    """
+    Say the beta of a batch.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    batches : int
+        Drawn before it, by all processes.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Units: none.
+    Cost: O(1).
+    Errors: none.
+    Sharing: a pure function.
+    Source: Schaul et al. (2016), Prioritized Experience Replay, section 3.4: linear annealing.
+    """
+    first = handle_float(handle, BETA_FIRST)
+    last = handle_float(handle, BETA_LAST)
+    share = min(np.float64(batches) / handle_float(handle, BETA_STEPS), 1.0)
+    return first + (last - first) * share
+
+
+@kernel
+def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> float:
+    """
+    Draw slots in proportion to their leaves, and compute their weights.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        Its generator is *written*. Says beta and how it grows with the batches drawn, whether
+        each draw comes from a stratum of its own, and what normalises the weights.
+    slots : (n,) int64, written
+    weights : (n,) float32, written
+
+    Returns
+    -------
+    float
+        By what the weights were divided, for rows that must be drawn again: above zero. EMPTY or
+        NO_PRIORITY where nothing was drawn.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: O(log capacity) a draw, 64 of them interleaved.
+    Errors: as returned.
+    Sharing: any number of readers beside writers.
+    Source: Schaul et al. (2016), Prioritized Experience Replay, algorithm 1, lines 8 to 10.
+    """
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    capacity = handle[STREAMS] * handle[ROWS]
+    size = uniform_size(handle_heads(handle), handle[ROWS])
+    if size == 0:
+        return np.float64(EMPTY)
+    total = tree_total(tree)
+    if total < 1:
+        return np.float64(NO_PRIORITY)
+    beta = beta_after(handle, draw_counted(handle, slots.size))
+    stratified = handle[STRATIFIED]
+    normalise = handle[NORMALISE]
+    generator = handle_line(handle, GENERATOR)
+    counter = random_claim(generator, slots.size)
+    reference = np.float64(total) / np.float64(size)
+    if normalise == BUFFER_LARGEST:
+        reference = np.float64(minimum_of(handle_minima(handle), tree, levels))
+    prefixes = stack_integers()
+    leaves = stack_integers()
+    most = 0.0
+    edge = 0
+    first = 0
+    while first < slots.size:
+        count = min(slots.size - first, STACK)
+        for draw in range(count):
+            here = counter + first + draw
+            if stratified != 0:
+                after = tree_edge(total, first + draw + 1, slots.size)
+                # With less total than draws a part can be empty: then its draw is a plain one.
+                low = edge if after > edge else 0
+                width = after - edge if after > edge else total
+                prefixes[draw] = low + random_below(generator[0], here, width)
+                edge = after
+            else:
+                prefixes[draw] = random_below(generator[0], here, total)
+        tree_find_many(tree, levels, prefixes, leaves, count)
+        for draw in range(count):
+            slot = leaves[draw]
+            value = 0
+            if slot < capacity:
+                value = tree_get(tree, levels, slot)
+            if prefixes[draw] < 0 or prefixes[draw] >= value:
+                slot, value = draw_again(handle, total, counter)
+                if value == 0:
+                    return np.float64(NO_PRIORITY)
+            slots[first + draw] = slot
+            leaves[draw] = value
+        piece = floats_at(address_of(weights) + first * 4, count)
+        most = max(most, weights_of(leaves, reference, beta, piece, count))
+        first += count
+    if normalise != BATCH_LARGEST:
+        return 1.0
+    weights_scale(weights, most)
+    return most

@@ -1,0 +1,24 @@
+"""Code in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+
+def python(code, *arguments):
+    """
+    Run code in a process that has nothing of this one but the arguments.
+
+    What it said about compiling, which is for a person who waits, is left out of its errors.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    lines = done.stderr.splitlines(keepends=True)
+    done.stderr = "".join(line for line in lines if not line.startswith("replay: "))
+    return done
