@@ -2,17 +2,17 @@
 
 import os
 import pathlib
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.codes import CLOSED, MISMATCH
+from kernels.codes import CLOSED
 from replay import samplers
-from replay.buffers.batch import batch_type
+from replay.buffers.learning import LearningWriter, not_known
+from replay.buffers.reader import Reader
 from replay.buffers.writer import Writer
 from replay.errors import (
     BlockFormatError,
@@ -23,27 +23,18 @@ from replay.errors import (
     ReplayError,
 )
 from replay.memory.block import READY_WORD, Block
-from replay.memory.calls import LONG
 from replay.memory.checkpoint import read_snapshot, write_snapshot
-from replay.memory.fields import Schema, as_array
+from replay.memory.fields import Schema
 from replay.memory.home import named_path
 from replay.memory.layout import Layout
-from replay.memory.parse import learn_schema, parse_schema
+from replay.memory.parse import parse_schema
 from replay.memory.priority_tree import PriorityTree
-from replay.memory.ring import Ring, count_rows
+from replay.memory.ring import Ring
 from replay.samplers.sampler import Sampler
 from replay.samplers.uniform import Uniform
-from replay.views.transition import Transition
-
-#: Tries of a batch whose rows are overwritten while they are copied.
-_TRIES = 1000
 
 
-def _not_open(*_: Any) -> int:
-    return MISMATCH
-
-
-class ReplayBuffer(Writer):
+class ReplayBuffer(LearningWriter, Reader):
     """
     Stores the last `capacity` transitions and draws batches out of them.
 
@@ -96,7 +87,7 @@ class ReplayBuffer(Writer):
             raise InputError(f"sampler is {sampler!r}, it must be a replay.Sampler")
         if name is not None and path is not None:
             raise InputError(f"name is {name!r} and path is {path!r}: a buffer has one home")
-        self._start(name, None if path is None else pathlib.Path(path))
+        self._start(name, None if path is None else pathlib.Path(path).absolute())
         self._wanted = (sampler or Uniform(), streams, _seed(seed))
         # Refuses bad numbers now, also where the fields are to be learned.
         checked = Layout(parse_schema({"any": bool}), capacity, streams, self._wanted[0].to_json())
@@ -107,21 +98,12 @@ class ReplayBuffer(Writer):
             self._create(parse_schema(fields))
 
     def _start(self, name: str | None, path: pathlib.Path | None) -> None:
+        LearningWriter.__init__(self)
+        self._close_reader(not_known)
         self.name = name
         self.path = path
         self._tree: PriorityTree | None = None
-        self._sampler: Sampler | None = None
-        self._view = Transition()
-        self._closed = False
-        self._object_add = _not_open
-        self._object_extend = _not_open
-        self._object_draw: Callable[..., float] = _not_open
-        self._object_gather: Callable[..., int] = _not_open
-        self._object_update: Callable[..., int] = _not_open
-        self._row_bytes = 1
-        self._fields = -1
-        self._nested = True
-        self._learning = threading.Lock()
+        self._object_update: Callable[..., int] = not_known
 
     def _create(self, schema: Schema, snapshot: pathlib.Path | None = None) -> None:
         sampler, streams, seed = self._wanted
@@ -153,60 +135,29 @@ class ReplayBuffer(Writer):
             self._tree = PriorityTree(ring, alpha)
             if begin:
                 self._tree.begin()
-        self._sampler = sampler
         self._capacity = block.layout.capacity
-        self._object_draw = ring.calls.object_draw
-        self._object_gather = ring.calls.object_gather
         self._object_update = ring.calls.object_update
-        self._dtypes = (*self._view.dtypes(ring), np.dtype(np.float32), np.dtype(np.int64))
-        self._batch_type = batch_type(block.layout.schema.names)
-        self._nested = block.layout.schema.nested
+        self._open_reader(ring, sampler)
         self._open(ring, ring.handle)
 
-    def _explain_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
-        if self._ring is None and not row:
-            # The first row has arrived by name: `_learn` looks at its values.
-            first = _FirstRow(fields.values())
-            first.names = tuple(fields)
-            return first
-        return super()._explain_order(row, fields)
-
-    def _add_slowly(self, row: tuple[Any, ...], code: int) -> int:
-        if self._ring is None:
-            row = self._learn(row, None)
-        return super()._add_slowly(row, code)
-
-    def _extend_slowly(self, rows: tuple[Any, ...], code: int) -> npt.NDArray[np.int64]:
-        if self._ring is None:
-            rows = self._learn(rows, _first)
-        return super()._extend_slowly(rows, code)
-
-    def _learn(
-        self, rows: tuple[Any, ...], first: Callable[[str, Any], Any] | None
-    ) -> tuple[Any, ...]:
-        """
-        Learn the fields from a first row, or the `first` of rows, and order it by them.
-
-        Nothing is created before the rows have been found to fit.
-        """
-        if self._closed:
-            raise ClosedError("the buffer is closed")
-        if not isinstance(rows, _FirstRow):
-            self._known()
-        named = dict(zip(rows.names, rows, strict=True))  # type: ignore[attr-defined]
-        with self._learning:
-            if self._ring is None:
-                if first is None:
-                    schema, count = learn_schema(named), None
-                else:
-                    schema = learn_schema({name: first(name, named[name]) for name in named})
-                    count = count_rows(schema.fields, schema.flatten(rows))
-                for (name, field), value in zip(
-                    schema.fields.items(), schema.flatten(rows), strict=True
-                ):
-                    field.convert(name, value, count)
-                self._create(schema)
-        return super()._explain_order((), named)
+    @classmethod
+    def _attach(cls, name: str | None, path: str | os.PathLike[str] | None) -> "ReplayBuffer":
+        """Join a block that exists."""
+        where = named_path(name) if name is not None else pathlib.Path(path or "").absolute()
+        block = Block.attach(where, named=name is not None)
+        try:
+            buffer = cls.__new__(cls)
+            buffer._start(name, None if name is not None else where)
+            sampler = samplers.from_json(block.layout.sampler)
+            buffer._wanted = (sampler, block.layout.streams, 0)
+            buffer._join(block, sampler)
+        except InputError as error:
+            block.close()
+            raise BlockFormatError(f"{str(where)!r} is no block of ours: {error}") from None
+        except BaseException:
+            block.close()
+            raise
+        return buffer
 
     def writer(self, stream: int) -> Writer:
         """
@@ -223,126 +174,6 @@ class ReplayBuffer(Writer):
             There is no such stream, or the fields are not known yet.
         """
         return Writer(self._opened("writer"), stream)
-
-    def sample(self, batch_size: int | None = None, *, out: Any = None) -> Any:
-        """
-        Draw a batch.
-
-        Parameters
-        ----------
-        batch_size : int, optional
-            Rows wanted, 1 or more; may be left out beside `out`.
-        out : batch, optional
-            An earlier batch of this buffer, whose arrays are written anew.
-
-        Returns
-        -------
-        Batch
-            A named tuple: a contiguous (batch_size, *shape) array a field, then weights
-            (batch_size,) float32 and ids (batch_size,) int64.
-
-        Raises
-        ------
-        EmptyError
-            Nothing is stored, or every row has priority 0.
-        InputError
-            batch_size is below 1, or `out` is no batch of this size and buffer.
-        ClosedError
-        """
-        if out is None:
-            rows: Any = batch_size
-            try:
-                flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
-            except (AttributeError, TypeError, ValueError, MemoryError, OverflowError) as error:
-                return self._refuse_sample(batch_size, error)
-        elif batch_size is None and not self._nested and type(out) is self._batch_type:
-            # The kernel checks the arrays, and finds what is wrong with one in no time.
-            flat = out
-        else:
-            flat = self._flat_batch(batch_size, out)
-        drawn = self._object_draw(self._handle, flat)
-        if drawn == MISMATCH and out is not None:
-            flat = self._flat_batch(batch_size, out)
-        missed = -1
-        if drawn > 0:
-            if len(flat[-1]) * self._row_bytes > LONG and self._ring is not None:
-                missed = self._ring.calls.object_gather_long(self._handle, flat)
-            else:
-                missed = self._object_gather(self._handle, flat)
-        if missed != 0:
-            self._sample_slowly(flat, drawn, missed)
-        if out is not None:
-            return out
-        if self._nested:
-            return self._batch_type._make((*self._schema.nest(flat[:-2]), *flat[-2:]))  # type: ignore[union-attr]
-        return tuple.__new__(self._batch_type, flat)
-
-    def _refuse_sample(self, batch_size: Any, error: Exception) -> Any:
-        ring = self._opened("sample")
-        _batch_size(batch_size)
-        row = sum(field.nbytes for field in ring.fields.values())
-        raise InputError(f"batch_size is {batch_size}, of {row} bytes a row: {error}") from None
-
-    def _flat_batch(self, batch_size: int | None, out: Any) -> tuple[npt.NDArray[Any], ...]:
-        """Check the arrays that a batch is to be written into."""
-        ring = self._opened("sample")
-        assert self._schema is not None
-        names = (*ring.fields, "weights", "ids")
-        if not isinstance(out, tuple) or len(out) != len(self._schema.names) + 2:
-            raise InputError(f"out is {type(out).__name__}, it must be a batch of this buffer")
-        flat = (*self._schema.flatten(out[:-2]), *out[-2:])
-        rows = batch_size
-        if rows is not None:
-            _batch_size(rows)
-        else:
-            if not isinstance(flat[-1], np.ndarray) or flat[-1].ndim != 1:
-                shape = getattr(flat[-1], "shape", None)
-                raise InputError(f"out.ids has shape {shape}, it must be (n,)")
-            rows = len(flat[-1])
-        for name, array, dtype in zip(names, flat, self._dtypes, strict=True):
-            shape = (rows, *dtype.shape)
-            if not isinstance(array, np.ndarray) or array.shape != shape:
-                raise InputError(
-                    f"out.{name} has shape {getattr(array, 'shape', None)}, it must be {shape}"
-                )
-            if array.dtype != dtype.base:
-                raise InputError(f"out.{name} is {array.dtype}, it must be {dtype.base}")
-            flags = array.flags
-            if not (flags.c_contiguous and flags.aligned and flags.writeable):
-                raise InputError(f"out.{name} must be contiguous, aligned and writeable")
-        return flat
-
-    def _sample_slowly(
-        self, flat: tuple[npt.NDArray[Any], ...], drawn: float, missed: int
-    ) -> None:
-        """Draw by the plain path, or draw again what was overwritten, or explain."""
-        ring = self._opened("sample")
-        assert self._sampler is not None
-        *columns, weights, ids = flat
-        if ids.ndim != 1 or ids.size < 1:
-            wanted = ids.size if ids.ndim == 1 else ids.shape
-            raise InputError(f"batch_size is {wanted}, it must be an int, 1 or more")
-        if drawn == MISMATCH:
-            drawn = self._sampler.draw(ring, ids, weights)
-        self._sampler.check(drawn)
-        if missed < 0:
-            self._sampler.check(missed)
-            missed = self._view.gather(ring, ids, tuple(columns))
-        for _ in range(_TRIES):
-            if not missed:
-                return
-            places = np.flatnonzero(ids < 0)
-            again_ids = np.empty(places.size, np.int64)
-            again_weights = np.empty(places.size, np.float32)
-            again = tuple(np.empty(places.size, dtype) for dtype in self._dtypes[:-2])
-            self._sampler.replace(ring, again_ids, again_weights, drawn)
-            missed = self._view.gather(ring, again_ids, again)
-            ids[places], weights[places] = again_ids, again_weights
-            for column, rows in zip(columns, again, strict=True):
-                column[places] = rows
-        raise EmptyError(
-            f"no whole row was found in {_TRIES} tries: writers hold the slots that were drawn"
-        )
 
     def update_priorities(self, ids: Any, priorities: Any) -> int:
         """
@@ -515,6 +346,9 @@ class ReplayBuffer(Writer):
         """
         Take over what `save` wrote, in place of all that is stored.
 
+        Ids go on from those of the snapshot: ids of rows that were added after it count for
+        nothing, and are given out anew.
+
         Parameters
         ----------
         path : str or path
@@ -542,8 +376,9 @@ class ReplayBuffer(Writer):
             return
         self._closed = True
         if self._ring is not None:
-            self._object_draw = self._object_gather = self._object_update = _closed
-            self._object_add = self._object_extend = _closed
+            self._close_writer(_closed)
+            self._close_reader(_closed)
+            self._object_update = _closed
             if self._tree is not None:
                 self._tree.close()
             self._ring.close()
@@ -580,129 +415,11 @@ class ReplayBuffer(Writer):
                 "only an open buffer with a name or a path can be pickled: other processes attach "
                 "to it, and a private one is memory of this process alone"
             )
-        return _attach, (self.name, None if self.path is None else str(self.path))
-
-
-def attach(name: str | None = None, *, path: str | os.PathLike[str] | None = None) -> ReplayBuffer:
-    """
-    Open a buffer that another process made, or that a file holds.
-
-    Parameters
-    ----------
-    name : str, optional
-        Of a named buffer on this machine.
-    path : str or path, optional
-        Of a file.
-
-    Returns
-    -------
-    ReplayBuffer
-        The same rows, priorities, generator and counters as all others who have it open.
-
-    Raises
-    ------
-    BlockMissingError
-        There is none.
-    BlockFormatError
-        It is no block, of another format version, cut short, or damaged.
-    """
-    if (name is None) == (path is None):
-        raise InputError(f"name is {name!r} and path is {path!r}: one of them says what to attach")
-    return _attach(name, path)
-
-
-def _attach(name: str | None, path: str | os.PathLike[str] | None) -> ReplayBuffer:
-    where = named_path(name) if name is not None else pathlib.Path(path or "")
-    block = Block.attach(where, named=name is not None)
-    try:
-        buffer = ReplayBuffer.__new__(ReplayBuffer)
-        buffer._start(name, None if name is not None else where)
-        sampler = samplers.from_json(block.layout.sampler)
-        buffer._wanted = (sampler, block.layout.streams, 0)
-        buffer._join(block, sampler)
-    except InputError as error:
-        block.close()
-        raise _foreign(where, error) from None
-    except BaseException:
-        block.close()
-        raise
-    return buffer
-
-
-def load(path: str | os.PathLike[str], *, name: str | None = None) -> ReplayBuffer:
-    """
-    Make a buffer of what `ReplayBuffer.save` wrote; the file stays as it is.
-
-    Parameters
-    ----------
-    path : str or path
-    name : str, optional
-        Put the new buffer into shared memory under this name.
-
-    Returns
-    -------
-    ReplayBuffer
-
-    Raises
-    ------
-    BlockMissingError
-        There is no such file.
-    BlockFormatError
-        It is no snapshot, cut short, or damaged.
-    """
-    layout = Block.layout_of(pathlib.Path(path))
-    try:
-        sampler = samplers.from_json(layout.sampler)
-    except InputError as error:
-        raise _foreign(pathlib.Path(path), error) from None
-    buffer = ReplayBuffer(
-        layout.capacity,
-        sampler=sampler,
-        streams=layout.streams,
-        name=name,
-        seed=0,
-    )
-    try:
-        buffer.restore(path)
-    except BaseException:
-        buffer.close()
-        raise
-    return buffer
-
-
-def _foreign(path: pathlib.Path, error: Exception) -> Exception:
-    return BlockFormatError(f"{str(path)!r} is no block of ours: {error}")
+        return ReplayBuffer._attach, (self.name, None if self.path is None else str(self.path))
 
 
 def _closed(*_: Any) -> int:
     return CLOSED
-
-
-def _batch_size(batch_size: Any) -> None:
-    whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
-    if not whole or batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}, it must be an int, 1 or more")
-
-
-class _FirstRow(tuple):  # type: ignore[type-arg]
-    """Values that came by name before the fields were known, in the order they came in."""
-
-    names: tuple[str, ...] = ()
-
-
-def _first(name: str, value: Any) -> Any:
-    """Take the first row of rows, nested or not."""
-    if isinstance(value, Mapping):
-        return {part: _first(f"{name}/{part}", below) for part, below in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_first(f"{name}/{number}", below) for number, below in enumerate(value))
-    array = as_array(name, value)
-    if not array.shape or not array.shape[0]:
-        raise FieldError(f"field {name!r} has no first row: it shows nothing")
-    if isinstance(value, np.ndarray) or isinstance(value[0], (np.ndarray, np.generic)):
-        return array[0]
-    # Plain Python numbers, which have no width of their own.
-    return array[0].tolist()
 
 
 def _seed(seed: Any) -> int:

@@ -39,11 +39,18 @@ class Writer:
     def __init__(self, ring: Ring, stream: int) -> None:
         self._open(ring, ring.stream_handle(stream))
 
+    def _close_writer(self, stub: Callable[..., int]) -> None:
+        """Let every add end in `stub`, which gives a code."""
+        self._object_add: Callable[..., int] = stub
+        self._object_extend: Callable[..., int] = stub
+        self._row_bytes = 1
+        self._fields = -1
+
     def _open(self, ring: Ring, handle: Handle) -> None:
         self._handle = handle
         self._schema = ring.layout.schema
-        self._object_add: Callable[..., int] = ring.calls.object_add
-        self._object_extend: Callable[..., int] = ring.calls.object_extend
+        self._object_add = ring.calls.object_add
+        self._object_extend = ring.calls.object_extend
         self._row_bytes = max(sum(field.nbytes for field in ring.fields.values()), 1)
         names = self._schema.names
         self._order: Callable[[dict[str, Any]], tuple[Any, ...]] = _order(names)

@@ -87,9 +87,9 @@ class PriorityTree:
         heads = self._ring.block.part("heads")[:, 0]
         for place in np.flatnonzero((ids < 0) | (ids // streams >= heads[ids % streams]))[:1]:
             newest = int((heads * streams + np.arange(streams) - streams).max())
+            given_out = f"ids go from 0 to {newest}" if heads.any() else "no row was added yet"
             raise InputError(
-                f"ids[{place}] is {ids[place]}, which was never given out: ids go from 0 to "
-                f"{newest}"
+                f"ids[{place}] is {ids[place]}, which was never given out: {given_out}"
             )
         raise InputError("the ids and priorities were refused")
 

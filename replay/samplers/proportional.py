@@ -145,6 +145,11 @@ class Proportional(Sampler):
             ring.calls.draw_proportional(ring.handle if handle is None else handle, slots, weights)
         )
 
+    def settle(self, weights: npt.NDArray[np.float32]) -> None:
+        """Make the largest weight of the batch 1 again, where the batch normalises."""
+        if self.normalise == "batch":
+            weights /= weights.max()
+
 
 def _within(name: str, value: Any, low: float, high: float) -> None:
     known = isinstance(value, (int, float, np.integer, np.floating))

@@ -92,6 +92,17 @@ class Sampler(abc.ABC):
         if now != divided:
             weights *= np.float32(now / divided)
 
+    def settle(self, weights: npt.NDArray[np.float32]) -> None:
+        """
+        Mend the weights of a batch of which some rows were drawn again.
+
+        Parameters
+        ----------
+        weights : (n,) float32 ndarray, written
+        """
+        # Weights that nothing of the batch normalises need no mending.
+        return
+
     def check(self, code: float) -> None:
         """
         Raise what a negative code stands for.

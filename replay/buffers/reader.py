@@ -1,0 +1,187 @@
+"""Drawing batches out of a buffer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.codes import MISMATCH
+from replay.buffers.batch import batch_type
+from replay.errors import EmptyError, InputError
+from replay.memory.calls import LONG
+from replay.memory.fields import Schema
+from replay.memory.ring import Handle, Ring
+from replay.samplers.sampler import Sampler
+from replay.views.transition import Transition
+
+#: Tries of a batch whose rows are overwritten while they are copied.
+_TRIES = 1000
+
+
+class Reader:
+    """
+    Draws batches: a sampler says which rows, a view what becomes of them.
+
+    Any number of threads and processes may draw at once, beside writers.
+    """
+
+    _schema: Schema | None = None
+    _ring: Ring | None = None
+    _handle: Handle | None = None
+    _sampler: Sampler | None = None
+    _row_bytes = 1
+
+    def _close_reader(self, stub: Callable[..., int]) -> None:
+        """Let every draw end in `stub`, which gives a code."""
+        self._object_draw: Callable[..., float] = stub
+        self._object_gather: Callable[..., int] = stub
+
+    def _open_reader(self, ring: Ring, sampler: Sampler) -> None:
+        schema = ring.layout.schema
+        self._view = Transition()
+        self._sampler = sampler
+        self._dtypes = (*self._view.dtypes(ring), np.dtype(np.float32), np.dtype(np.int64))
+        self._batch_type = batch_type(schema.names)
+        self._nested = schema.nested
+        self._object_draw = ring.calls.object_draw
+        self._object_gather = ring.calls.object_gather
+
+    def _opened(self, method: str) -> Ring:
+        raise NotImplementedError
+
+    def sample(self, batch_size: int | None = None, *, out: Any = None) -> Any:
+        """
+        Draw a batch.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Rows wanted, 1 or more; may be left out beside `out`.
+        out : batch, optional
+            An earlier batch of this buffer, whose arrays are written anew.
+
+        Returns
+        -------
+        Batch
+            A named tuple: a contiguous (batch_size, *shape) array a field, then weights
+            (batch_size,) float32 and ids (batch_size,) int64.
+
+        Raises
+        ------
+        EmptyError
+            Nothing is stored, or every row has priority 0.
+        InputError
+            batch_size is below 1, or `out` is no batch of this size and buffer.
+        ClosedError
+        """
+        if out is None:
+            rows: Any = batch_size
+            try:
+                flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
+            except (AttributeError, TypeError, ValueError, MemoryError, OverflowError) as error:
+                return self._refuse_sample(batch_size, error)
+        elif type(out) is self._batch_type and _fits(batch_size, out[-1]):
+            # The kernel checks the arrays, and finds what is wrong with one in no time.
+            flat = out
+        else:
+            flat = self._flat_batch(batch_size, out)
+        drawn = self._object_draw(self._handle, flat)
+        if drawn == MISMATCH and out is not None:
+            flat = self._flat_batch(batch_size, out)
+        missed = -1
+        if drawn > 0:
+            if len(flat[-1]) * self._row_bytes > LONG and self._ring is not None:
+                missed = self._ring.calls.object_gather_long(self._handle, flat)
+            else:
+                missed = self._object_gather(self._handle, flat)
+        if missed != 0:
+            self._sample_slowly(flat, drawn, missed)
+        if out is not None:
+            return out
+        if self._nested:
+            return self._batch_type._make((*self._schema.nest(flat[:-2]), *flat[-2:]))  # type: ignore[union-attr]
+        return tuple.__new__(self._batch_type, flat)
+
+    def _refuse_sample(self, batch_size: Any, error: Exception) -> Any:
+        ring = self._opened("sample")
+        _batch_size(batch_size)
+        row = sum(field.nbytes for field in ring.fields.values())
+        raise InputError(f"batch_size is {batch_size}, of {row} bytes a row: {error}") from None
+
+    def _flat_batch(self, batch_size: int | None, out: Any) -> tuple[npt.NDArray[Any], ...]:
+        """Check the arrays that a batch is to be written into."""
+        ring = self._opened("sample")
+        assert self._schema is not None
+        names = (*ring.fields, "weights", "ids")
+        if not isinstance(out, tuple) or len(out) != len(self._schema.names) + 2:
+            raise InputError(f"out is {type(out).__name__}, it must be a batch of this buffer")
+        flat = (*self._schema.flatten(out[:-2]), *out[-2:])
+        rows = batch_size
+        if rows is not None:
+            _batch_size(rows)
+        else:
+            if not isinstance(flat[-1], np.ndarray) or flat[-1].ndim != 1:
+                shape = getattr(flat[-1], "shape", None)
+                raise InputError(f"out.ids has shape {shape}, it must be (n,)")
+            rows = len(flat[-1])
+        for name, array, dtype in zip(names, flat, self._dtypes, strict=True):
+            shape = (rows, *dtype.shape)
+            if not isinstance(array, np.ndarray) or array.shape != shape:
+                raise InputError(
+                    f"out.{name} has shape {getattr(array, 'shape', None)}, it must be {shape}"
+                )
+            if array.dtype != dtype.base:
+                raise InputError(f"out.{name} is {array.dtype}, it must be {dtype.base}")
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned and flags.writeable):
+                raise InputError(f"out.{name} must be contiguous, aligned and writeable")
+        return flat
+
+    def _sample_slowly(
+        self, flat: tuple[npt.NDArray[Any], ...], drawn: float, missed: int
+    ) -> None:
+        """Draw by the plain path, or draw again what was overwritten, or explain."""
+        ring = self._opened("sample")
+        assert self._sampler is not None
+        *columns, weights, ids = flat
+        if ids.ndim != 1 or ids.size < 1:
+            wanted = ids.size if ids.ndim == 1 else ids.shape
+            raise InputError(f"batch_size is {wanted}, it must be an int, 1 or more")
+        if drawn == MISMATCH:
+            drawn = self._sampler.draw(ring, ids, weights)
+        self._sampler.check(drawn)
+        if missed < 0:
+            self._sampler.check(missed)
+            missed = self._view.gather(ring, ids, tuple(columns))
+        again = missed != 0
+        for _ in range(_TRIES):
+            if not missed:
+                if again:
+                    self._sampler.settle(weights)
+                return
+            places = np.flatnonzero(ids < 0)
+            again_ids = np.empty(places.size, np.int64)
+            again_weights = np.empty(places.size, np.float32)
+            rows = tuple(np.empty(places.size, dtype) for dtype in self._dtypes[:-2])
+            self._sampler.replace(ring, again_ids, again_weights, drawn)
+            missed = self._view.gather(ring, again_ids, rows)
+            ids[places], weights[places] = again_ids, again_weights
+            for column, drawn_rows in zip(columns, rows, strict=True):
+                column[places] = drawn_rows
+        raise EmptyError(
+            f"no whole row was found in {_TRIES} tries: writers hold the slots that were drawn"
+        )
+
+
+def _batch_size(batch_size: Any) -> None:
+    whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
+    if not whole or batch_size < 1:
+        raise InputError(f"batch_size is {batch_size!r}, it must be an int, 1 or more")
+
+
+def _fits(batch_size: Any, ids: Any) -> bool:
+    """Say whether a batch size, if it was given at all, is that of the ids to be written."""
+    if batch_size is None:
+        return True
+    return type(batch_size) is int and type(ids) is np.ndarray and ids.size == batch_size
