@@ -8,7 +8,7 @@ CACHE := .numba_cache
 SOURCES := kernels replay tests asv_benchmarks notebooks
 
 .PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
-	test-notebooks bench-quick clean
+	test-notebooks bench-quick compare clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -58,6 +58,9 @@ $(VENV)/%.stamp: $(VENV)/bin/python pyproject.toml
 	@echo "installing what '$*' needs"
 	$(PIP) --editable ".[$*]"
 	@touch $@
+
+compare: $(VENV)/bench.stamp  ## Time the buffer beside plain NumPy, in one run
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/compare.py
 
 clean:  ## Remove the virtual environment and the caches
 	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

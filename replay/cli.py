@@ -107,9 +107,10 @@ def make_parser() -> argparse.ArgumentParser:
         "demo",
         help="train a DQN agent on CartPole, with actors in processes of their own",
         description="Train a Double DQN on CartPole-v1. Actor processes write to a replay buffer "
-        "in shared memory; the learner samples from it and updates priorities. At the end the "
-        "best policy met plays 20 greedy episodes, and the learning curve is drawn. Ctrl-C ends "
-        "it at any moment and leaves nothing behind.",
+        "in shared memory; the learner samples from it and updates priorities. Once three greedy "
+        "evaluations in a row find the task solved, or the steps are played, the best policy met "
+        "plays 20 greedy episodes, and the learning curve is drawn. Ctrl-C ends it at any moment "
+        "and leaves nothing behind.",
         epilog="Needs more than the library itself: pip install 'replay-kernels[demo]'.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -132,7 +133,12 @@ def make_parser() -> argparse.ArgumentParser:
         type=whole_number(100, 10**9),
         default=Config.steps,
         metavar="N",
-        help="environment steps, over all actors",
+        help="environment steps at most, over all actors",
+    )
+    add(
+        "--all-steps",
+        action="store_true",
+        help="go on to the last step after the task is solved",
     )
     add(
         "--plot",
@@ -189,6 +195,7 @@ def demo_command(arguments: argparse.Namespace) -> int:
             plot=arguments.plot,
             actors=arguments.actors,
             capacity=arguments.capacity,
+            stop_after=0 if arguments.all_steps else Config.stop_after,
         )
     )
 

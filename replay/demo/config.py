@@ -27,7 +27,7 @@ class Config:
     seed : int
         Of the network, the environments, the exploration and the sampler.
     steps : int
-        Environment steps in total, over all actors.
+        Environment steps at most, over all actors.
     plot : pathlib.Path
         Where the learning curve goes.
     actors : int
@@ -65,6 +65,11 @@ class Config:
         evaluations is partly the luckiest.
     evaluation_episodes : int
         Episodes of the final evaluation.
+    stop_after : int
+        Evaluations in a row with a mean of `stop_mean` or more that end the run: the task is
+        solved. 0 plays all steps.
+    stop_mean : float
+        Nearly the largest mean there is, so that one lucky policy does not pass three times.
     """
 
     sampler: str = "prioritized"
@@ -89,6 +94,8 @@ class Config:
     evaluate_every: int = 2_000
     checkpoint_episodes: int = 40
     evaluation_episodes: int = 20
+    stop_after: int = 3
+    stop_mean: float = 495.0
 
     @property
     def learn_after(self) -> int:

@@ -37,7 +37,7 @@ class Checkpoint:
 
 class Training:
     """
-    Rounds of acting and learning, until the steps are played.
+    Rounds of acting and learning, until the task is solved or the steps are played.
 
     Parameters
     ----------
@@ -72,6 +72,7 @@ class Training:
         self._learner = learner
         self._pause = pause
         self._granted = 0
+        self._solved = False
         self._batch: Any = None
         self._best: Checkpoint | None = None
 
@@ -114,7 +115,9 @@ class Training:
         """Publish the newest policy and let each actor play on; returns whom to listen to."""
         config = self._config
         self._weights.publish(self._learner.parameters)
-        granted = []
+        granted: list[int] = []
+        if self._solved:
+            return granted
         for number in range(config.actors):
             steps = min(config.round_steps, config.steps - self._granted)
             if steps:
@@ -148,3 +151,7 @@ class Training:
         self.tally.evaluations.append((self.tally.steps, score))
         if self._best is None or score >= self._best.score:
             self._best = Checkpoint(self.tally.steps, score, parameters)
+        last = [mean for _, mean in self.tally.evaluations[-self._config.stop_after :]]
+        self._solved = 0 < self._config.stop_after <= len(last) and (
+            min(last) >= self._config.stop_mean
+        )

@@ -8,10 +8,14 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import pytest
 
 import replay
 from replay import cli
+from replay.demo import train
+from replay.demo.config import Config
+from replay.demo.run import run_demo
 
 ROOT = pathlib.Path(replay.__file__).parents[1]
 SHARED = pathlib.Path("/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir())
@@ -36,6 +40,28 @@ def test_a_short_run_leaves_a_picture_and_a_table_and_nothing_else(sampler, tmp_
     assert "100% of 2,000 steps" in err
     assert "fill 100%" in err
     assert left_in_shared_memory(os.getpid()) == []
+
+
+@pytest.mark.parametrize(("stop_after", "ends"), [(3, True), (0, False)])
+def test_a_run_ends_once_the_task_was_found_solved_three_times(
+    stop_after, ends, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(train, "evaluate", lambda policy, seeds, pause: np.full(40, 500.0))
+    steps = 1500
+    config = Config(
+        steps=steps,
+        evaluate_every=200,
+        checkpoint_episodes=1,
+        evaluation_episodes=1,
+        stop_after=stop_after,
+        plot=tmp_path / "curve.png",
+    )
+    run_demo(config)
+    told = re.search(r"environment steps +\| ([\d,]+) ", capsys.readouterr().out)[1]
+    played = int(told.replace(",", ""))
+    # The actors are a round ahead of the learner.
+    assert (600 <= played <= 600 + 4 * config.round_steps * config.actors) == ends
+    assert (played == steps) == (not ends)
 
 
 def start_demo(tmp_path):
