@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-CACHE := .numba_cache
+# Absolute: tests start processes in other folders.
+CACHE := $(CURDIR)/.numba_cache
 SOURCES := kernels replay tests asv_benchmarks notebooks
 
 .PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
@@ -37,7 +38,7 @@ test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q $(LANE)
 
 # What needs PyTorch or Jupyter has a lane of its own.
-LANE := --ignore tests/demo --ignore tests/notebooks
+LANE := -n auto --maxprocesses 4 --ignore tests/demo --ignore tests/notebooks
 
 test-demo: $(VENV)/demo.stamp $(VENV)/test.stamp  ## Tests of the demo, with PyTorch
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/demo

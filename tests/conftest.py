@@ -1,7 +1,9 @@
 """What every test shares: Hypothesis settings, and that no block is left behind."""
 
 import gc
+import os
 import pathlib
+import re
 
 import pytest
 from hypothesis import settings
@@ -14,9 +16,21 @@ settings.load_profile("replay")
 
 
 def _left_behind():
-    """Name the blocks in shared memory that nobody has open: other programs may use theirs."""
-    folder = pathlib.Path("/dev/shm")
-    return {path for path in folder.glob("replay.*") if not in_use(path)}
+    """
+    Name the blocks in shared memory that nobody has open.
+
+    Not those of other test processes, whose tests may kill one at this very moment: the names that
+    tests and the library make up hold the number of their process.
+    """
+    left = set()
+    for path in pathlib.Path("/dev/shm").glob("replay.*"):
+        maker = re.search(r"-(\d+)-", path.name)
+        another = (
+            maker and int(maker[1]) != os.getpid() and pathlib.Path(f"/proc/{maker[1]}").exists()
+        )
+        if not another and not in_use(path):
+            left.add(path)
+    return left
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -17,7 +17,6 @@ import pytest
 
 import replay
 from kernels import handle as words
-from kernels.jit import INTERPRETED
 from kernels.ring import ring_claim, ring_commit, ring_take
 from replay.memory import checkpoint
 from replay.memory.home import named_path
@@ -147,11 +146,9 @@ def test_rows_of_priority_zero_are_never_drawn(walk):
         assert (buffer.sample(fewer(50_000, 1000)).ids % 2 == 1).all()
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, -1.0, -1e-300])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, -1.0, -1e-30])
 @pytest.mark.parametrize("form", [list, np.array, lambda p: np.array(p, np.float32)])
 def test_nan_infinite_and_negative_priorities_are_refused(walk, wrong, form):
-    if form([wrong])[0] == 0:
-        pytest.skip("is zero as a float32")
     with prioritized(8) as buffer:
         buffer.extend(*rows(range(8)))
         with refused(buffer, replay.InputError, "priorities[3]"):
@@ -409,7 +406,7 @@ def test_priorities_are_saved(tmp_path):
         assert buffer.priorities.priorities()[4] == pytest.approx(7.0)
 
 
-@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+@pytest.mark.compiled
 def test_kernels_are_not_compiled_at_every_construction():
     """A second buffer of another schema in another process loads what the first one compiled."""
     code = (
