@@ -10,6 +10,8 @@ nogil
 error_model="numpy"
     A division by zero gives inf or nan instead of raising. Kernels never raise, and the branch
     that would raise keeps LLVM from vectorising a loop.
+no_rewrites
+    Numba looks for array expressions to fuse; kernels are written in loops.
 cache
     Numba's own cache compares the file of the function only. A kernel whose machine code contains
     a callee, an intrinsic or a constant of another file would go on running the old code after
@@ -17,11 +19,12 @@ cache
     switching NUMBA_BOUNDSCHECK.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
@@ -29,11 +32,12 @@ from numba.core import config, types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
+from numba.core.types.functions import BaseFunction
 
 #: True where NUMBA_DISABLE_JIT=1 runs every kernel as plain Python.
 INTERPRETED = bool(config.DISABLE_JIT)
 
-_OPTIONS = {"error_model": "numpy"}
+_OPTIONS = {"error_model": "numpy", "no_rewrites": True}
 
 
 @functools.cache
@@ -62,6 +66,50 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no annotati
         base = self._impl.filename_base + (".nogil" if nogil else "")
         stamp = (self._impl.locator.get_source_stamp(), fingerprint())
         self._cache_file = IndexDataCacheFile(self._cache_path, base, stamp)
+
+
+#: What functions gave for argument types: the function that was asked first, and its signature.
+_signatures: dict[Any, tuple[Any, Any]] = {}
+_ask = BaseFunction.get_call_type
+
+
+def _remember(function: Any, context: Any, args: Any, kws: Any) -> Any:
+    """Ask a function for its signature, in place of Numba's own way."""
+    known = None if kws else _signatures.get((function.typing_key, args))
+    if known is None:
+        signature = _ask(function, context, args, kws)
+        if not kws and signature is not None:
+            _signatures[function.typing_key, args] = function, signature
+        return signature
+    first, signature = known
+    function._impl_keys[signature.args] = first._impl_keys[signature.args]
+    return signature
+
+
+@contextlib.contextmanager
+def _remembering() -> Iterator[None]:
+    """
+    Let Numba's type inference remember what a function gives for argument types.
+
+    At each `+` of each kernel it asks every candidate anew, NumPy's ufuncs among them: half of the
+    time that a kernel takes to compile. Only while a kernel compiles, under the compiler's lock.
+    """
+    with global_compiler_lock:
+        outer = BaseFunction.get_call_type
+        BaseFunction.get_call_type = _remember  # type: ignore[assignment, method-assign]
+        try:
+            yield
+        finally:
+            BaseFunction.get_call_type = outer  # type: ignore[method-assign]
+
+
+class KernelDispatcher(CPUDispatcher):  # type: ignore[misc]  # Numba has no annotations
+    """A kernel as Python calls it."""
+
+    def compile(self, signature: Any) -> Any:
+        """Compile for argument types, or take the machine code from the cache."""
+        with _remembering():
+            return super().compile(signature)
 
 
 class NestedDispatcher(CPUDispatcher):  # type: ignore[misc]  # Numba has no annotations
@@ -95,7 +143,7 @@ class NestedDispatcher(CPUDispatcher):  # type: ignore[misc]  # Numba has no ann
         known = self.overloads.get(tuple(signature))
         if known is not None:
             return known.entry_point
-        with global_compiler_lock:
+        with _remembering():
             result = self._compiler.compile(tuple(signature), None)
             _leave_to_caller(result.library)
         # The entry is never called, it only has to tell this kernel from others.
@@ -158,7 +206,9 @@ class Kernel:
         """
         form = self._forms.get(nogil)
         if form is None:
-            form = numba.njit(nogil=nogil, **_OPTIONS)(self.py_func)
+            # Nothing calls a kernel through C's convention: half of its wrappers are for that.
+            options = {"nopython": True, "nogil": nogil, "no_cfunc_wrapper": True, **_OPTIONS}
+            form = KernelDispatcher(self.py_func, targetoptions=options)
             # What was typed into a notebook is not kept: a cell's kernel would not notice that
             # one it calls was changed in another cell.
             if os.path.exists(self.py_func.__code__.co_filename):
