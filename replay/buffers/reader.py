@@ -77,6 +77,9 @@ class Reader:
         """
         if out is None:
             rows: Any = batch_size
+            if rows is None:
+                # Older NumPy takes it for an empty shape.
+                return self._refuse_sample(rows, TypeError("there is no size"))
             try:
                 flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
             except (AttributeError, TypeError, ValueError, MemoryError, OverflowError) as error:
