@@ -100,7 +100,7 @@ def rows_add(
     Cost: O(count * bytes of a row), O(log capacity) more each with priorities.
     Errors: as returned.
     Sharing: any number of writers; each row is whole before it can be read.
-    Source: DESIGN of the ring: claim, write, commit.
+    Source: own; ring_claim, ring_take and ring_commit say theirs.
     """
     heads = handle_heads(handle)
     records = handle_records(handle)
