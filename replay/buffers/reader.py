@@ -76,10 +76,8 @@ class Reader:
         ClosedError
         """
         if out is None:
-            rows: Any = batch_size
-            if rows is None:
-                # Older NumPy takes it for an empty shape.
-                return self._refuse_sample(rows, TypeError("there is no size"))
+            # A shape of one size: of a tuple, or of nothing at all, NumPy would make a shape too.
+            rows: Any = (batch_size,)
             try:
                 flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
             except (AttributeError, TypeError, ValueError, MemoryError, OverflowError) as error:

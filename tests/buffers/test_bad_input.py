@@ -114,7 +114,8 @@ def test_rows_that_are_one_row(buffer):
 
 
 @pytest.mark.parametrize(
-    "size", [0, -1, 1.0, "1", None, (2, 2), (), True, np.float64(3), 1 << 70, -(1 << 70)]
+    "size",
+    [0, -1, 1.0, "1", None, (2, 2), (3,), [3], (), True, np.float64(3), 1 << 70, -(1 << 70)],
 )
 def test_a_batch_size_that_cannot_be(buffer, size):
     one = buffer.sample(1)
