@@ -12,3 +12,9 @@ NO_PRIORITY = -4
 JAMMED = -5
 #: A batch of ids and priorities holds one that cannot be.
 REFUSED = -6
+#: The limiter holds the operation back; nothing was done, and it may be tried again.
+HELD_BACK = -7
+#: All was done, and something was met that the death of a process can explain: look after it.
+NOTICE = -8
+#: The same for an id: ids are 0 or more, and `NOTICED_ID - id` is below every other code.
+NOTICED_ID = -16

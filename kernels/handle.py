@@ -10,7 +10,7 @@ are of this process; nothing of a handle is shared.
     STREAMS ROWS        the ring's shape
     WIDTH               words of a record
     FIELDS              lines of the plan
-    WRITER STREAM       this handle's number, and the stream it adds to
+    WRITER STREAM       this process's number among the members, and the stream it adds to
     HEADS RECORDS CONTROL TREE MINIMA   addresses; TREE and MINIMA are 0 where there is none
     DEPTH               levels of the tree
     LONG_DIGITS ...     addresses and numbers of the interpreter, see `structure`
@@ -18,21 +18,27 @@ are of this process; nothing of a handle is shared.
     STRATIFIED NORMALISE    how a proportional sampler draws and weighs
     AGAIN               1: rows are drawn in place of others, and not counted anew
     LEVELS              from here DEPTH + 1 words, the tree's levels
+    MEMBERS             address of the members, see `members`
+    NOTICED             1: something happened that the death of a process can explain
+    LIMITS              from here 5 words, see `limit`; the first is 0 where nothing is limited
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
     control             one cache line each
-    READY               word 0: the format's ready word, stored last
+    READY               the format's ready word, stored last; lines of members ever used
     GENERATOR           seed, next counter
     PRIORITY            the largest leaf so far
     SAMPLES             rows drawn, batches drawn
     UPDATES             priorities applied, batches of them
     STALE REDRAWS SATURATED     one counter a line
+    REPAIRS             members that died, slots freed, sums corrected
+    LIMITER             the balance, see `limit`
 """
 
 from typing import Any
 
 from kernels.addresses import address_of, integers_at, lines_at
 from kernels.jit import kernel
+from kernels.members import MEMBERS as MEMBER_LINES
 from kernels.power import bits_float
 from kernels.rows import PLAN_WIDTH
 
@@ -69,6 +75,9 @@ STRATIFIED = 29
 NORMALISE = 30
 AGAIN = 31
 LEVELS = 32
+MEMBERS = 48
+NOTICED = 49
+LIMITS = 50
 PLAN = 64
 
 READY = 0
@@ -79,8 +88,11 @@ UPDATES = 4
 STALE = 5
 REDRAWS = 6
 SATURATED = 7
-CONTROL_LINES = 16
+REPAIRS = 8
+LIMITER = 9
+CONTROL_LINES = 24
 _WORDS = 8
+_LIMITS = 5
 
 
 @kernel
@@ -120,9 +132,27 @@ def handle_minima(handle: Any) -> Any:
 
 
 @kernel
+def handle_member(handle: Any) -> Any:
+    """Unpack this process's own line of the members, (8,) int64."""
+    return integers_at(handle[MEMBERS] + handle[WRITER] * 64, _WORDS)
+
+
+@kernel
+def handle_members(handle: Any) -> Any:
+    """Unpack the members, (1024, 8) int64."""
+    return lines_at(handle[MEMBERS], MEMBER_LINES, _WORDS)
+
+
+@kernel
 def handle_line(handle: Any, line: int) -> Any:
     """Unpack a line of the control words, (8,) int64."""
     return integers_at(handle[CONTROL] + line * 64, _WORDS)
+
+
+@kernel
+def handle_limits(handle: Any) -> Any:
+    """Unpack the limits, (5,) int64; only where the first is not 0."""
+    return integers_at(address_of(handle) + LIMITS * 8, _LIMITS)
 
 
 @kernel

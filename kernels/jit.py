@@ -16,7 +16,7 @@ cache
     Numba's own cache compares the file of the function only. A kernel whose machine code contains
     a callee, an intrinsic or a constant of another file would go on running the old code after
     that file changed. Here any change in `kernels/` compiles every kernel anew, and so does
-    switching NUMBA_BOUNDSCHECK.
+    switching NUMBA_BOUNDSCHECK. Kernels with fault points are kept beside those without.
 """
 
 import contextlib
@@ -33,6 +33,8 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.core.types.functions import BaseFunction
+
+from kernels import faults
 
 #: True where NUMBA_DISABLE_JIT=1 runs every kernel as plain Python.
 INTERPRETED = bool(config.DISABLE_JIT)
@@ -53,7 +55,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    digest.update(repr((numba.__version__, bool(config.BOUNDSCHECK))).encode())
+    digest.update(repr((numba.__version__, bool(config.BOUNDSCHECK), faults.ENABLED)).encode())
     return digest.hexdigest()
 
 
@@ -64,6 +66,9 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no annotati
         super().__init__(function)
         # Numba's key leaves `nogil` out: the two forms would take each other's machine code.
         base = self._impl.filename_base + (".nogil" if nogil else "")
+        # Not by the stamp alone: a test and the child that it kills run at the same time, and
+        # would replace each other's machine code.
+        base += ".faults" if faults.ENABLED else ""
         stamp = (self._impl.locator.get_source_stamp(), fingerprint())
         self._cache_file = IndexDataCacheFile(self._cache_path, base, stamp)
 

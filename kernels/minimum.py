@@ -9,6 +9,7 @@ The smallest leaf above zero, for weights that the largest of the whole buffer n
 import numpy as np
 
 from kernels.atomics import exchange, load
+from kernels.faults import MINIMUM, fault_point
 from kernels.jit import kernel
 from kernels.tree import FAN
 
@@ -79,6 +80,7 @@ def minimum_update(minima: np.ndarray, tree: np.ndarray, levels: np.ndarray, lea
         while load(minima, entry) != smallest:
             # No plain store: it may wait in its processor's buffer during the second look.
             exchange(minima, entry, smallest)
+            fault_point(MINIMUM)
             # Though it may end as it was: another writer may have seen it and gone further up.
             changed = True
             smallest = minimum_line(below, line)

@@ -18,12 +18,14 @@ from kernels.addresses import (
     stack_integers,
     stack_page,
 )
-from kernels.codes import CLOSED, MISMATCH
+from kernels.codes import CLOSED, HELD_BACK, JAMMED, MISMATCH, NOTICE, NOTICED_ID
 from kernels.handle import (
     DESCR_FLOAT32,
     DESCR_FLOAT64,
     DESCR_INT64,
     FIELDS,
+    LIMITS,
+    NOTICED,
     OPEN,
     STREAM,
     handle_plan,
@@ -45,6 +47,7 @@ from kernels.rows import DESCR, SIZE
 from kernels.walk_add import rows_add
 from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
+from kernels.walk_limit import claims_back, insert_claim
 from kernels.walk_update import priorities_update
 
 _OUT = C_CONTIGUOUS | ALIGNED | WRITEABLE
@@ -72,7 +75,7 @@ def object_add(owner: Any, row: Any) -> int:
     Returns
     -------
     int
-        The row's id, or MISMATCH, CLOSED or JAMMED.
+        The row's id, or NOTICED_ID less the id, MISMATCH, CLOSED, HELD_BACK or JAMMED.
 
     Notes
     -----
@@ -103,8 +106,12 @@ def object_add(owner: Any, row: Any) -> int:
         if source == address_of(page) + used * 8:
             used += (plan[field, SIZE] + 7) // 8
         sources[field] = source
-    stored = rows_add(handle, sources, handle[STREAM], 1, numbers)
-    return numbers[0] if stored == 1 else stored
+    if handle[LIMITS] != 0 and insert_claim(handle, 1) == HELD_BACK:
+        return HELD_BACK
+    if rows_add(handle, sources, handle[STREAM], 1, numbers) == 0:
+        claims_back(handle, 1, 0)
+        return JAMMED
+    return numbers[0] if handle[NOTICED] == 0 else NOTICED_ID - numbers[0]
 
 
 @kernel
@@ -124,7 +131,8 @@ def object_extend(owner: Any, rows: Any, ids: Any) -> int:
     Returns
     -------
     int
-        n, or MISMATCH, CLOSED or JAMMED.
+        n, or fewer where no slot of the stream is to be had; NOTICE in place of n; MISMATCH,
+        CLOSED or HELD_BACK. A limiter has counted all n: who gives up gives the rest back.
 
     Notes
     -----
@@ -152,8 +160,11 @@ def object_extend(owner: Any, rows: Any, ids: Any) -> int:
         if array_rows(handle, item, descr, C_CONTIGUOUS, plan, field) != count:
             return MISMATCH
         sources[field] = array_data(item)
+    if handle[LIMITS] != 0 and insert_claim(handle, count) == HELD_BACK:
+        return HELD_BACK
     written = integers_at(array_data(object_address(ids)), count)
-    return rows_add(handle, sources, handle[STREAM], count, written)
+    stored = rows_add(handle, sources, handle[STREAM], count, written)
+    return NOTICE if stored == count and handle[NOTICED] != 0 else stored
 
 
 @kernel
@@ -220,7 +231,7 @@ def object_gather(owner: Any, batch: Any) -> int:
     Returns
     -------
     int
-        How many rows were missed, MISMATCH or CLOSED.
+        How many rows were missed, NOTICE in place of 0, MISMATCH or CLOSED.
 
     Notes
     -----
@@ -235,7 +246,8 @@ def object_gather(owner: Any, batch: Any) -> int:
     count = object_batch(handle, object_address(batch), targets)
     if count < 0:
         return count
-    return rows_gather(handle, targets, integers_at(targets[handle[FIELDS] + 1], count))
+    missed = rows_gather(handle, targets, integers_at(targets[handle[FIELDS] + 1], count))
+    return NOTICE if missed == 0 and handle[NOTICED] != 0 else missed
 
 
 @kernel
@@ -253,7 +265,7 @@ def object_draw_uniform(owner: Any, batch: Any) -> int:
     Returns
     -------
     int
-        Rows of the batch, MISMATCH, CLOSED or EMPTY.
+        As draw_uniform, MISMATCH or CLOSED.
 
     Notes
     -----

@@ -4,22 +4,27 @@ The ring: claim a ticket, take its slot, write the row, commit.
 A stream is a ring of `rows` slots. Tickets count the rows ever claimed in it; ticket t belongs in
 slot t % rows of its stream. Word 0 of each record is the slot's sequence word:
 
-    0                                   nothing was ever committed here
+    0                                   empty
     (ticket + 1) << 13                  the row of that ticket is whole
-    (ticket + 1) << 13 | writer << 1 | 1    that writer is filling it
+    (ticket + 1) << 13 | writer << 2 | held << 1 | 1
+                                        that writer is filling it; held: over an older row
 
     heads[stream]   one cache line a stream
       word 0        the next ticket
-      word 1        slots filled: how many hold a row
+      word 1        slots filled: how many hold a row, or held one that is being replaced
       word 2        base: tickets below it were cleared away
       word 3        burnt: tickets that found their slot taken
 
-A reader loads the word, copies, and loads it again: equal words mean a whole row.
+A reader loads the word, copies, and loads it again: equal words mean a whole row. The commit is a
+writer's last step: of a writer that is killed before it nothing stays but an odd word, which says
+whose it was, and which `repair` empties.
 """
 
 import numpy as np
 
 from kernels.atomics import compare_and_swap, fence, fetch_add, fetch_max, load, store
+from kernels.faults import CLAIMED, CLEARED, COMMITTED, REBASED, RELEASED, fault_point
+from kernels.faults import TAKEN as TAKEN_POINT
 from kernels.jit import INTERPRETED, kernel
 
 HEAD = 0
@@ -29,9 +34,10 @@ BURNT = 3
 #: Words of a line of heads: a cache line, so that two streams' writers never share one.
 LINE = 8
 
-#: Bits below the ticket in a sequence word: a writer's number and the odd bit.
+#: Bits below the ticket in a sequence word: a writer's number, whether a row was held, odd.
 SHIFT = 13
-WRITERS = 1 << (SHIFT - 1)
+WRITERS = 1 << (SHIFT - 2)
+HELD = 2
 
 #: Looks at a slot that a writer is filling, about a millisecond of them.
 WAIT = 1 if INTERPRETED else 1 << 20
@@ -39,32 +45,6 @@ WAIT = 1 if INTERPRETED else 1 << 20
 NOT_TAKEN = 0
 TAKEN = 1
 TAKEN_EMPTY = 2
-
-
-@kernel
-def ring_writer(register: np.ndarray) -> int:
-    """
-    Take the next writer's number.
-
-    Parameters
-    ----------
-    register : (8,) int64, written
-        A cache line; word 1 counts the numbers given out.
-
-    Returns
-    -------
-    int
-        0 <= number < WRITERS; the numbers begin anew after that many.
-
-    Notes
-    -----
-    Units: none.
-    Cost: one atomic addition.
-    Errors: none.
-    Sharing: any number of threads and processes.
-    Source: own.
-    """
-    return fetch_add(register, 1, 1) % WRITERS
 
 
 @kernel
@@ -92,7 +72,9 @@ def ring_claim(heads: np.ndarray, stream: int, count: int) -> int:
     Sharing: any number of writers, threads or processes.
     Source: claim and commit as in Agrona's many-to-one ring buffer.
     """
-    return fetch_add(heads, stream * LINE + HEAD, count)
+    ticket = fetch_add(heads, stream * LINE + HEAD, count)
+    fault_point(CLAIMED)
+    return ticket
 
 
 @kernel
@@ -108,7 +90,7 @@ def ring_take(records: np.ndarray, slot: int, ticket: int, writer: int) -> int:
     ticket : int
         As claimed for this slot.
     writer : int
-        The writer's number, 0 <= writer < 4096; repair needs it to free the slots of the dead.
+        The writer's number, 0 <= writer < 2048; repair needs it to free the slots of the dead.
 
     Returns
     -------
@@ -130,11 +112,14 @@ def ring_take(records: np.ndarray, slot: int, ticket: int, writer: int) -> int:
     # An odd word is somebody's; a newer ticket means that this writer was lapped.
     if word & 1 != 0 or word >> SHIFT > ticket:
         return NOT_TAKEN
-    taken = (ticket + 1) << SHIFT | writer << 1 | 1
+    taken = (ticket + 1) << SHIFT | writer << 2 | 1
+    if word != 0:
+        taken |= HELD
     if not compare_and_swap(records, slot * width, word, taken):
         return NOT_TAKEN
     # The odd word must be seen before any byte of the new row.
     fence()
+    fault_point(TAKEN_POINT)
     return TAKEN_EMPTY if word == 0 else TAKEN
 
 
@@ -191,9 +176,11 @@ def ring_release(
     Sharing: the taker of the slot alone.
     Source: own.
     """
-    store(records, slot * records.shape[1], 0)
+    # In this order: a count of the slots meets the odd word of a cleared ticket, and waits.
     if taken == TAKEN:
         fetch_add(heads, stream * LINE + FILLED, -1)
+    fault_point(RELEASED)
+    store(records, slot * records.shape[1], 0)
 
 
 @kernel
@@ -216,19 +203,21 @@ def ring_commit(records: np.ndarray, slot: int, ticket: int) -> None:
     Source: as ring_take.
     """
     store(records, slot * records.shape[1], (ticket + 1) << SHIFT)
+    fault_point(COMMITTED)
 
 
 @kernel
 def ring_filled(heads: np.ndarray, stream: int, count: int) -> None:
     """
-    Count slots of a stream that hold their first row.
+    Count slots of a stream that are about to hold their first row.
 
     Parameters
     ----------
     heads : (streams, 8) int64, written
     stream : int
     count : int
-        Slots that ring_take gave as TAKEN_EMPTY and that are committed now.
+        Slots that ring_take gave as TAKEN_EMPTY, before they are committed: a slot that holds a
+        row has been counted.
 
     Notes
     -----
@@ -424,6 +413,7 @@ def ring_clear(heads: np.ndarray, records: np.ndarray, stream: int, slot: int) -
         return False
     if not compare_and_swap(records, at, word, 0):
         return False
+    fault_point(CLEARED)
     fetch_add(heads, stream * LINE + FILLED, -1)
     return True
 
@@ -447,3 +437,4 @@ def ring_rebase(heads: np.ndarray, stream: int) -> None:
     Source: own.
     """
     fetch_max(heads, stream * LINE + BASE, load(heads, stream * LINE + HEAD))
+    fault_point(REBASED)

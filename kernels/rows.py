@@ -32,6 +32,7 @@ from kernels.addresses import (
     store_int64,
     store_uint8,
 )
+from kernels.faults import COPYING, fault_point
 from kernels.jit import kernel
 from kernels.ring import ring_read, ring_ticket, ring_unchanged
 
@@ -110,6 +111,7 @@ def rows_put(plan: np.ndarray, sources: np.ndarray, row: int, slot: int) -> None
         size = plan[field, SIZE]
         to = plan[field, ADDRESS] + slot * plan[field, STRIDE]
         copy(to, sources[field] + row * size, size)
+        fault_point(COPYING)
 
 
 @kernel
@@ -159,6 +161,7 @@ def rows_put_many(plan: np.ndarray, sources: np.ndarray, row: int, slot: int, co
         else:
             for here in range(count):
                 copy(to + here * stride, source + here * size, size)
+        fault_point(COPYING)
 
 
 @kernel

@@ -17,6 +17,7 @@ import numpy as np
 
 from kernels.addresses import address_of, prefetch
 from kernels.atomics import exchange, fetch_add, load
+from kernels.faults import ANCESTOR, FLUSHED, LEAF, fault_point
 from kernels.jit import kernel
 
 #: Children of a node: int64 words of a cache line.
@@ -174,7 +175,9 @@ def tree_exchange(tree: np.ndarray, levels: np.ndarray, leaf: int, value: int) -
     Sharing: any number of writers.
     Source: own.
     """
-    return value - exchange(tree, levels[levels.size - 2] * FAN + leaf, value)
+    difference = value - exchange(tree, levels[levels.size - 2] * FAN + leaf, value)
+    fault_point(LEAF)
+    return difference
 
 
 @kernel
@@ -203,6 +206,7 @@ def tree_add(tree: np.ndarray, levels: np.ndarray, leaf: int, difference: int, t
     for level in range(levels.size - 3, top - 1, -1):
         entry = leaf >> (3 * (levels.size - 2 - level))
         fetch_add(tree, levels[level] * FAN + entry, difference)
+        fault_point(ANCESTOR)
 
 
 @kernel
@@ -316,10 +320,12 @@ def tree_flush(tree: np.ndarray, levels: np.ndarray, sums: np.ndarray) -> None:
             difference = sums[entry * FAN + child]
             if difference != 0:
                 fetch_add(tree, levels[1] * FAN + entry * FAN + child, difference)
+                fault_point(FLUSHED)
                 sums[entry * FAN + child] = 0
                 total += difference
         if total != 0:
             fetch_add(tree, entry, total)
+            fault_point(FLUSHED)
 
 
 @kernel

@@ -1,12 +1,13 @@
-"""The walk of added rows: claim tickets, take slots, write, commit, set the priority."""
+"""The walk of added rows: claim tickets, take slots, write, set the priority, count, commit."""
 
 import numpy as np
 
 from kernels.addresses import STACK
 from kernels.atomics import fetch_add, load
-from kernels.codes import JAMMED
+from kernels.faults import COPIED, COUNTED, fault_point
 from kernels.handle import (
     MINIMA,
+    NOTICED,
     PRIORITY,
     ROWS,
     STREAMS,
@@ -15,12 +16,14 @@ from kernels.handle import (
     handle_heads,
     handle_levels,
     handle_line,
+    handle_member,
     handle_minima,
     handle_plan,
     handle_records,
     handle_tree,
 )
 from kernels.jit import kernel
+from kernels.members import INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
 from kernels.ring import (
     BURNT,
@@ -40,6 +43,8 @@ from kernels.tree import tree_fill
 #: Burnt tickets after which a writer gives up. A live writer leaves its slot within microseconds,
 #: or within milliseconds where the system takes its processor; a dead one never.
 PATIENCE = 1 << 20
+#: Tickets of a stream after which a writer looks whether a process has died.
+WATCH = 1 << 16
 
 
 @kernel
@@ -62,6 +67,7 @@ def slots_priority(handle: np.ndarray, slot: int, count: int) -> None:
     Sharing: any number of writers.
     Source: Schaul et al. (2016), Prioritized Experience Replay, algorithm 1, line 6.
     """
+    member_enter(handle_member(handle), INSIDE)
     tree = handle_tree(handle)
     levels = handle_levels(handle)
     tree_fill(tree, levels, slot, count, load(handle_line(handle, PRIORITY), 0))
@@ -69,6 +75,7 @@ def slots_priority(handle: np.ndarray, slot: int, count: int) -> None:
         minima = handle_minima(handle)
         for leaf in range(slot, slot + count):
             minimum_update(minima, tree, levels, leaf)
+    member_leave(handle_member(handle), INSIDE)
 
 
 @kernel
@@ -92,21 +99,23 @@ def rows_add(
     Returns
     -------
     int
-        `count`, or JAMMED after fewer.
+        How many were stored: fewer than `count` where no slot of the stream is to be had.
 
     Notes
     -----
     Units: rows.
     Cost: O(count * bytes of a row), O(log capacity) more each with priorities.
     Errors: as returned.
-    Sharing: any number of writers; each row is whole before it can be read.
+    Sharing: any number of writers; each row is whole before it can be read. The commit comes last:
+    a row whose writer dies before it never was.
     Source: own; ring_claim, ring_take and ring_commit say theirs.
     """
     heads = handle_heads(handle)
     records = handle_records(handle)
     plan = handle_plan(handle)
     rows = handle[ROWS]
-    filled = 0
+    # A part of the ring at most, so that one writer that is stopped leaves slots to the others.
+    portion = min(max(rows >> 2, 1), STACK)
     burnt = 0
     stored = 0
     claimed = 0
@@ -116,10 +125,13 @@ def rows_add(
             # No more than the stream has slots: a batch must not lap itself inside a claim.
             claimed = min(count - stored, rows)
             ticket = ring_claim(heads, stream, claimed)
+            if (ticket ^ (ticket + claimed)) & -WATCH != 0:
+                handle[NOTICED] = 1
         place = ticket % rows
         slot = stream * rows + place
         # So many rows at a time, up to the end of the ring, are copied field by field.
-        most = min(min(claimed, STACK), rows - place)
+        most = min(min(claimed, portion), rows - place)
+        filled = 0
         got = 0
         while got < most:
             taken = ring_take(records, slot + got, ticket + got, handle[WRITER])
@@ -134,6 +146,12 @@ def rows_add(
             rows_put(plan, sources, stored, slot)
         elif got != 0:
             rows_put_many(plan, sources, stored, slot, got)
+        fault_point(COPIED)
+        if got != 0 and handle[TREE] != 0:
+            slots_priority(handle, slot, got)
+        if filled != 0:
+            ring_filled(heads, stream, filled)
+            fault_point(COUNTED)
         for row in range(got):
             ring_commit(records, slot + row, ticket + row)
             ids[stored + row] = (ticket + row) * handle[STREAMS] + stream
@@ -141,13 +159,10 @@ def rows_add(
             burnt += 1
             got = 1
         else:
-            if handle[TREE] != 0:
-                slots_priority(handle, slot, got)
             stored += got
         ticket += got
         claimed -= got
-    if filled != 0:
-        ring_filled(heads, stream, filled)
     if burnt != 0:
         fetch_add(heads, stream * LINE + BURNT, burnt)
-    return stored if stored == count else JAMMED
+        handle[NOTICED] = 1
+    return stored

@@ -2,24 +2,58 @@
 
 import numpy as np
 
-from kernels.atomics import load
 from kernels.handle import (
-    MINIMA,
-    PRIORITY,
     ROWS,
     STREAMS,
     TREE,
     handle_heads,
-    handle_levels,
-    handle_line,
-    handle_minima,
+    handle_member,
     handle_records,
-    handle_tree,
 )
 from kernels.jit import kernel
-from kernels.minimum import minimum_update
+from kernels.members import CLEARING, member_enter, member_leave
 from kernels.ring import ring_clear, ring_rebase
-from kernels.tree import tree_set
+from kernels.walk_leaf import leaf_settle
+
+
+@kernel
+def rows_forget(handle: np.ndarray) -> int:
+    """
+    Empty every slot whose row is older than its stream's base.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The block it points at is *written*.
+
+    Returns
+    -------
+    int
+        How many rows were forgotten.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: O(slots), O(log capacity) more each with priorities.
+    Errors: none.
+    Sharing: writers and readers may go on; rows that are claimed meanwhile stay. A row that comes
+    between the emptying of its slot and the clearing of its leaf gets the priority of new rows.
+    Source: own.
+    """
+    heads = handle_heads(handle)
+    records = handle_records(handle)
+    rows = handle[ROWS]
+    forgotten = 0
+    member_enter(handle_member(handle), CLEARING)
+    for stream in range(handle[STREAMS]):
+        for slot in range(stream * rows, (stream + 1) * rows):
+            if not ring_clear(heads, records, stream, slot):
+                continue
+            forgotten += 1
+            if handle[TREE] != 0:
+                leaf_settle(handle, slot)
+    member_leave(handle_member(handle), CLEARING)
+    return forgotten
 
 
 @kernel
@@ -40,30 +74,14 @@ def rows_clear(handle: np.ndarray) -> int:
     Notes
     -----
     Units: rows.
-    Cost: O(slots), O(log capacity) more each with priorities.
-    Errors: none.
-    Sharing: writers and readers may go on; rows that are claimed meanwhile stay. A row that comes
-    between the emptying of its slot and the clearing of its leaf is found by a second look, and
-    gets the priority of new rows.
+    Cost: as rows_forget.
+    Errors: none. Of one that is killed, repair does the rest.
+    Sharing: as rows_forget.
     Source: own.
     """
-    heads = handle_heads(handle)
-    records = handle_records(handle)
-    width = records.shape[1]
-    rows = handle[ROWS]
-    forgotten = 0
+    member_enter(handle_member(handle), CLEARING)
     for stream in range(handle[STREAMS]):
-        ring_rebase(heads, stream)
-        for slot in range(stream * rows, (stream + 1) * rows):
-            if not ring_clear(heads, records, stream, slot):
-                continue
-            forgotten += 1
-            if handle[TREE] != 0:
-                tree = handle_tree(handle)
-                levels = handle_levels(handle)
-                tree_set(tree, levels, slot, 0)
-                if load(records, slot * width) != 0:
-                    tree_set(tree, levels, slot, load(handle_line(handle, PRIORITY), 0))
-                if handle[MINIMA] != 0:
-                    minimum_update(handle_minima(handle), tree, levels, slot)
+        ring_rebase(handle_heads(handle), stream)
+    forgotten = rows_forget(handle)
+    member_leave(handle_member(handle), CLEARING)
     return forgotten

@@ -4,14 +4,16 @@ import numpy as np
 
 from kernels.addresses import STACK, address_of, floats_at, stack_integers
 from kernels.atomics import fetch_add, load
-from kernels.codes import EMPTY, NO_PRIORITY
+from kernels.codes import EMPTY, HELD_BACK, NO_PRIORITY
 from kernels.handle import (
     AGAIN,
     BETA_FIRST,
     BETA_LAST,
     BETA_STEPS,
     GENERATOR,
+    LIMITS,
     NORMALISE,
+    NOTICED,
     ROWS,
     SAMPLES,
     STRATIFIED,
@@ -29,10 +31,13 @@ from kernels.random import random_below, random_claim
 from kernels.tree import tree_get, tree_total
 from kernels.tree_draw import tree_edge, tree_find, tree_find_many
 from kernels.uniform import uniform_draw, uniform_size
+from kernels.walk_limit import claims_back, sample_claim
 from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, weights_of, weights_scale
 
 #: Tries of one draw before the batch is given up; each fails only when a writer passed by.
 TRIES = 1000
+#: Batches after which a reader looks whether a process has died.
+WATCH = 1 << 10
 
 
 @kernel
@@ -64,7 +69,62 @@ def draw_counted(handle: np.ndarray, rows: int) -> int:
         # Beta grows with batches: rows that are drawn again belong to the one before.
         return max(load(samples, 1) - 1, 0)
     fetch_add(samples, 0, rows)
-    return fetch_add(samples, 1, 1)
+    batches = fetch_add(samples, 1, 1)
+    if batches & (WATCH - 1) == 0:
+        handle[NOTICED] = 1
+    return batches
+
+
+@kernel
+def draw_begun(handle: np.ndarray, rows: int) -> bool:
+    """
+    Begin to draw, where the buffer is limited.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The balance of its block is *written*, unless rows are drawn in place of others.
+    rows : int
+
+    Returns
+    -------
+    bool
+        False: held back.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: sample_claim; a look at the handle where nothing is limited.
+    Errors: none.
+    Sharing: any number of processes.
+    Source: own.
+    """
+    if handle[LIMITS] == 0 or handle[AGAIN] != 0:
+        return True
+    return sample_claim(handle, rows) != HELD_BACK
+
+
+@kernel
+def draw_undone(handle: np.ndarray, rows: int) -> None:
+    """
+    Give back what draw_begun has claimed.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The balance of its block is *written*, unless rows are drawn in place of others.
+    rows : int
+
+    Notes
+    -----
+    Units: rows.
+    Cost: one atomic addition.
+    Errors: none.
+    Sharing: any number of processes.
+    Source: own.
+    """
+    if handle[AGAIN] == 0:
+        claims_back(handle, 0, rows)
 
 
 @kernel
@@ -82,7 +142,7 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     Returns
     -------
     int
-        n or EMPTY.
+        n, EMPTY or HELD_BACK.
 
     Notes
     -----
@@ -95,9 +155,12 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     if uniform_size(handle_heads(handle), handle[ROWS]) == 0:
         # Before a counter is claimed: what was refused must not shift later draws.
         return EMPTY
+    if not draw_begun(handle, slots.size):
+        return HELD_BACK
     generator = handle_line(handle, GENERATOR)
     counter = random_claim(generator, slots.size)
     if uniform_draw(handle_heads(handle), handle[ROWS], generator[0], counter, slots) == 0:
+        draw_undone(handle, slots.size)
         return EMPTY
     for draw in range(slots.size):
         weights[draw] = np.float32(1.0)
@@ -138,6 +201,7 @@ def draw_again(handle: np.ndarray, prefix: int, counter: int) -> tuple[int, int]
     capacity = handle[STREAMS] * handle[ROWS]
     for _ in range(TRIES):
         leaf, remainder = tree_find(tree, levels, prefix)
+        handle[NOTICED] = 1
         if leaf < capacity:
             value = tree_get(tree, levels, leaf)
             if 0 <= remainder < value:
@@ -195,8 +259,8 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
     Returns
     -------
     float
-        By what the weights were divided, for rows that must be drawn again: above zero. EMPTY or
-        NO_PRIORITY where nothing was drawn.
+        By what the weights were divided, for rows that must be drawn again: above zero. EMPTY,
+        NO_PRIORITY or HELD_BACK where nothing was drawn.
 
     Notes
     -----
@@ -215,6 +279,8 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
     total = tree_total(tree)
     if total < 1:
         return np.float64(NO_PRIORITY)
+    if not draw_begun(handle, slots.size):
+        return np.float64(HELD_BACK)
     beta = beta_after(handle, draw_counted(handle, slots.size))
     stratified = handle[STRATIFIED]
     normalise = handle[NORMALISE]
@@ -250,6 +316,7 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
             if prefixes[draw] < 0 or prefixes[draw] >= value:
                 slot, value = draw_again(handle, total, counter)
                 if value == 0:
+                    draw_undone(handle, slots.size)
                     return np.float64(NO_PRIORITY)
             slots[first + draw] = slot
             leaves[draw] = value

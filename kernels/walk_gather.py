@@ -3,7 +3,15 @@
 import numpy as np
 
 from kernels.atomics import fetch_add
-from kernels.handle import REDRAWS, ROWS, STREAMS, handle_line, handle_plan, handle_records
+from kernels.handle import (
+    NOTICED,
+    REDRAWS,
+    ROWS,
+    STREAMS,
+    handle_line,
+    handle_plan,
+    handle_records,
+)
 from kernels.jit import kernel
 from kernels.rows import rows_get
 
@@ -16,6 +24,7 @@ def rows_gather(handle: np.ndarray, targets: np.ndarray, slots: np.ndarray) -> i
     Parameters
     ----------
     handle : (words,) int64
+        The statistics it points at are *written*.
     targets : (fields,) int64
         Addresses of the arrays that are *written*.
     slots : (n,) int64, written
@@ -43,4 +52,5 @@ def rows_gather(handle: np.ndarray, targets: np.ndarray, slots: np.ndarray) -> i
     )
     if missed != 0:
         fetch_add(handle_line(handle, REDRAWS), 0, missed)
+        handle[NOTICED] = 1
     return missed

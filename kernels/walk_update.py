@@ -27,15 +27,18 @@ from kernels.handle import (
     handle_heads,
     handle_levels,
     handle_line,
+    handle_member,
     handle_minima,
     handle_records,
     handle_tree,
 )
 from kernels.jit import kernel
+from kernels.members import INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
 from kernels.priorities import leaf_of, priority_ceiling, priority_scale
 from kernels.ring import LINE, ring_locate, ring_ticket
 from kernels.tree import TOP, tree_add, tree_exchange, tree_flush, tree_gather, tree_prefetch
+from kernels.walk_leaf import leaf_exchange
 
 #: Updates from which the two top levels are added once for all.
 BATCHED = 16
@@ -104,7 +107,7 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
     Errors: as returned.
     Sharing: any number of learners beside writers. A row that is overwritten between the look at
     its word and the exchange of its leaf is found by a second look, and the new row gets the
-    largest priority, as its writer would have given it.
+    largest priority, as its writer gave it.
     Source: Schaul et al. (2016), Prioritized Experience Replay, algorithm 1, lines 11 and 12.
     """
     heads = handle_heads(handle)
@@ -139,6 +142,7 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
     leaves = stack_integers()
     words = stack_integers()
     width = records.shape[1]
+    member_enter(handle_member(handle), INSIDE)
     largest = 0
     saturated = 0
     applied = 0
@@ -162,9 +166,7 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
             leaf = leaves[row]
             difference = tree_exchange(tree, levels, slot, leaf)
             if load(records, slot * width) != word:
-                difference += tree_exchange(
-                    tree, levels, slot, load(handle_line(handle, PRIORITY), 0)
-                )
+                difference += leaf_exchange(handle, slot)
             else:
                 applied += 1
                 largest = max(largest, leaf)
@@ -181,6 +183,7 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
         first += count
     if batched:
         tree_flush(tree, levels, upper)
+    member_leave(handle_member(handle), INSIDE)
     fetch_max(handle_line(handle, PRIORITY), 0, largest)
     updates = handle_line(handle, UPDATES)
     fetch_add(updates, 0, applied)

@@ -91,7 +91,11 @@ def walking(walk):
 
 def block_bytes(buffer):
     """Copy all that a buffer is."""
-    return buffer._ring.block.memory.tobytes()
+    memory = buffer._ring.block.memory.copy()
+    part = buffer._ring.layout.parts["members"]
+    # Who is at it is not what is stored.
+    memory[part.offset : part.offset + part.nbytes] = 0
+    return memory.tobytes()
 
 
 @contextlib.contextmanager

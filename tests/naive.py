@@ -54,7 +54,7 @@ def unit(seed, counter):
 
 
 class Ring:
-    """One list of slots a stream: None, ("whole", ticket) or ("taken", ticket, writer)."""
+    """One list of slots a stream: None, ("whole", ticket) or ("taken", ticket, writer, held)."""
 
     def __init__(self, streams, rows):
         self.rows = rows
@@ -77,7 +77,7 @@ class Ring:
         held = self.slots[slot]
         if held is not None and (held[0] == "taken" or held[1] >= ticket):
             return 0
-        self.slots[slot] = ("taken", ticket, writer)
+        self.slots[slot] = ("taken", ticket, writer, held is not None)
         return 2 if held is None else 1
 
     def commit(self, slot, ticket):
@@ -96,7 +96,7 @@ class Ring:
         if held is None:
             return 0
         word = (held[1] + 1) * 8192
-        return word + 2 * held[2] + 1 if held[0] == "taken" else word
+        return word + 4 * held[2] + 2 * held[3] + 1 if held[0] == "taken" else word
 
     def filled(self, stream):
         return sum(self.counted[stream * self.rows : (stream + 1) * self.rows])

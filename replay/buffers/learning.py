@@ -45,10 +45,12 @@ class LearningWriter(Writer):
             row = self._learn(row, None)
         return super()._add_slowly(row, code)
 
-    def _extend_slowly(self, rows: tuple[Any, ...], code: int) -> npt.NDArray[np.int64]:
+    def _extend_slowly(
+        self, rows: tuple[Any, ...], code: int, ids: npt.NDArray[np.int64] | None
+    ) -> npt.NDArray[np.int64]:
         if self._ring is None:
             rows = self._learn(rows, _first)
-        return super()._extend_slowly(rows, code)
+        return super()._extend_slowly(rows, code, ids)
 
     def _learn(
         self, rows: tuple[Any, ...], first: Callable[[str, Any], Any] | None

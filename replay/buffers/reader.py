@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels.codes import MISMATCH
+from kernels.codes import MISMATCH, NOTICE
+from kernels.handle import NOTICED
 from replay.buffers.batch import batch_type
 from replay.errors import EmptyError, InputError
 from replay.memory.calls import LONG
@@ -93,7 +94,8 @@ class Reader:
         missed = -1
         if drawn > 0:
             if len(flat[-1]) * self._row_bytes > LONG and self._ring is not None:
-                missed = self._ring.calls.object_gather_long(self._handle, flat)
+                ring = self._ring
+                missed = ring.run(ring.calls.object_gather_long, self._handle, flat)
             else:
                 missed = self._object_gather(self._handle, flat)
         if missed != 0:
@@ -152,11 +154,15 @@ class Reader:
         if drawn == MISMATCH:
             drawn = self._sampler.draw(ring, ids, weights)
         self._sampler.check(drawn)
+        if missed == NOTICE:
+            missed = 0
         if missed < 0:
             self._sampler.check(missed)
             missed = self._view.gather(ring, ids, tuple(columns))
         again = missed != 0
         for _ in range(_TRIES):
+            if ring.handle[NOTICED]:
+                ring.look_after(ring.handle)
             if not missed:
                 if again:
                     self._sampler.settle(weights)

@@ -299,7 +299,8 @@ class ReplayBuffer(LearningWriter, Reader):
             added: rows ever added. sampled, batches: rows and batches drawn. updated, stale:
             priorities applied, and skipped because their row was overwritten. redrawn: rows drawn
             again because a writer passed by. burnt: tickets that found their slot taken.
-            saturated: priorities above the largest that fits.
+            saturated: priorities above the largest that fits. repairs: processes that died with
+            the buffer open and whose traces were removed, freed: slots that they were filling.
         """
         ring = self._opened("stats")
         control = ring.block.part("control")
@@ -313,6 +314,8 @@ class ReplayBuffer(LearningWriter, Reader):
             "redrawn": int(control[words.REDRAWS, 0]),
             "burnt": ring.burnt,
             "saturated": int(control[words.SATURATED, 0]),
+            "repairs": int(control[words.REPAIRS, 0]),
+            "freed": int(control[words.REPAIRS, 1]),
         }
 
     def clear(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels.codes import MISMATCH
+from kernels.codes import MISMATCH, NOTICE, NOTICED_ID
 from replay.errors import FieldError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
@@ -121,14 +121,15 @@ class Writer:
             count = len(rows[0])
             ids = np.empty(count, np.int64)
         except (TypeError, IndexError):
-            return self._extend_slowly(rows, MISMATCH)
-        extend = self._object_extend
-        if count * self._row_bytes > LONG and self._ring is not None:
-            extend = self._ring.calls.object_extend_long
-        stored = extend(self._handle, rows, ids)
-        if stored > 0:
+            return self._extend_slowly(rows, MISMATCH, None)
+        ring = self._ring
+        if count * self._row_bytes > LONG and ring is not None:
+            stored = ring.run(ring.calls.object_extend_long, self._handle, rows, ids)
+        else:
+            stored = self._object_extend(self._handle, rows, ids)
+        if stored == count:
             return ids
-        return self._extend_slowly(rows, stored)
+        return self._extend_slowly(rows, stored, ids)
 
     def _in_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
         """Order values that were given by name."""
@@ -171,25 +172,36 @@ class Writer:
         return self._schema
 
     def _add_slowly(self, row: tuple[Any, ...], code: int) -> int:
-        """Take nested and odd values, or explain what is wrong with them."""
-        flat = self._flat(row)
+        """Take nested and odd values, look after the dead, or explain what is wrong."""
         ring, handle = self._stored()
-        ring.check(code)
-        if ring.layout.schema.nested:
-            identity = self._object_add(handle, flat)
-            if identity >= 0:
-                return identity
+        if code > NOTICED_ID:
+            ring.check(code)
+            flat = self._flat(row)
+            code = self._object_add(handle, flat) if ring.layout.schema.nested else MISMATCH
+            if code >= 0:
+                return code
+        if code <= NOTICED_ID:
+            ring.look_after(handle)
+            return NOTICED_ID - code
         return ring.add(handle, flat)
 
-    def _extend_slowly(self, rows: tuple[Any, ...], code: int) -> npt.NDArray[np.int64]:
-        flat = self._flat(rows)
+    def _extend_slowly(
+        self, rows: tuple[Any, ...], code: int, ids: npt.NDArray[np.int64] | None
+    ) -> npt.NDArray[np.int64]:
         ring, handle = self._stored()
-        ring.check(code)
-        if ring.layout.schema.nested:
-            ids = np.empty(count_rows(ring.fields, flat), np.int64)
-            if self._object_extend(handle, flat, ids) > 0:
-                return ids
-        return ring.extend(handle, flat)
+        if code < 0 and code != NOTICE:
+            ring.check(code)
+            flat = self._flat(rows)
+            if ring.layout.schema.nested:
+                ids = np.empty(count_rows(ring.fields, flat), np.int64)
+                code = self._object_extend(handle, flat, ids)
+        if ids is None or (code < 0 and code != NOTICE):
+            return ring.extend(handle, flat)
+        if code == NOTICE:
+            ring.look_after(handle)
+        elif code < ids.size:
+            ring.store_rest(handle, self._flat(rows), ids, code)
+        return ids
 
     def _stored(self) -> tuple[Ring, Handle]:
         assert self._ring is not None

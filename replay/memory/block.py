@@ -3,16 +3,20 @@
 import contextlib
 import errno
 import mmap
+import multiprocessing
+import multiprocessing.util
 import os
 import pathlib
 import stat
 import sys
 import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from kernels.faults import HEADED, RESERVED, fault_point
 from kernels.handle import READY
 from replay.errors import (
     BlockError,
@@ -51,6 +55,8 @@ class Block:
         None for a private block.
     descriptor : int or None
         An open file whose shared lock tells others that the block is in use.
+    created : bool
+        Whether this opening made the block.
     unlink : bool
         Whether closing removes the file.
     """
@@ -61,12 +67,19 @@ class Block:
         memory: mmap.mmap,
         path: pathlib.Path | None,
         descriptor: int | None,
+        created: bool,
         unlink: bool,
     ) -> None:
         self.layout = layout
         self.path = path
         self.memory: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
-        self._release = weakref.finalize(self, _release, path, descriptor, unlink, os.getpid())
+        self.held = Held(path, descriptor, os.getpid() if created else 0, unlink)
+        self._release = weakref.finalize(self, self.held.release)
+        # Children of multiprocessing end without the interpreter's exit, and forget what was
+        # registered before they began to run, but not this.
+        multiprocessing.util.register_after_fork(self.held, Held.release_at_end)
+        if multiprocessing.parent_process() is not None:
+            self.held.release_at_end(self.held)
 
     @classmethod
     def private(cls, layout: Layout) -> "Block":
@@ -93,7 +106,7 @@ class Block:
             with contextlib.suppress(OSError):
                 # Random rows of gigabytes in 4 KiB pages miss the TLB at each draw.
                 memory.madvise(mmap.MADV_HUGEPAGE)
-        block = cls(layout, memory, None, None, False)
+        block = cls(layout, memory, None, None, True, False)
         block._begin()
         return block
 
@@ -118,23 +131,21 @@ class Block:
         if named:
             check_memory(layout.nbytes, where)
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-            descriptor = os.open(path, flags, 0o600)
+            descriptor = _create(path)
         except FileExistsError:
             raise BlockExistsError(_exists(path, named)) from None
         except OSError as error:
             raise BlockError(f"{where} cannot be created: {error}") from None
         try:
-            _lock(descriptor)
             _reserve(descriptor, layout.nbytes, where)
-            memory = mmap.mmap(descriptor, layout.nbytes)
+            fault_point(RESERVED)
+            memory = _map(descriptor, layout.nbytes)
         except BaseException:
             # Ctrl-C too: what is half made must not stay.
+            _remove(path, descriptor)
             os.close(descriptor)
-            with contextlib.suppress(OSError):
-                path.unlink()
             raise
-        block = cls(layout, memory, path, descriptor, named)
+        block = cls(layout, memory, path, descriptor, True, named)
         block._begin()
         return block
 
@@ -165,19 +176,21 @@ class Block:
                 # To read from a pipe would be to wait for ever.
                 raise BlockFormatError(f"{where} is no block of ours: it is no regular file")
             _lock(descriptor)
+            if not os.fstat(descriptor).st_nlink:
+                raise BlockMissingError(f"there is no {where}: it was removed at this moment")
             size = os.fstat(descriptor).st_size
             start = os.read(descriptor, PAGE * MOST_PAGES)
             try:
                 layout = read_header(start, size)
             except BlockFormatError as error:
                 raise BlockFormatError(f"{where} is no block of ours: {error}") from None
-            memory = mmap.mmap(descriptor, size)
+            memory = _map(descriptor, size)
         except BaseException as error:
             os.close(descriptor)
             if isinstance(error, OSError) and not isinstance(error, BlockError):
                 raise BlockError(f"{where} cannot be mapped: {error}") from None
             raise
-        block = cls(layout, memory, path, descriptor, False)
+        block = cls(layout, memory, path, descriptor, False, False)
         if load_word(block.part("control"), READY) != READY_WORD:
             block.close()
             raise BlockFormatError(
@@ -238,15 +251,89 @@ class Block:
 
     def discard(self) -> None:
         """Close a block that was never finished, and remove its file, which nobody can attach."""
-        if self.path is not None:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+        if self.path is not None and self.held.descriptor is not None:
+            _remove(self.path, self.held.descriptor)
         self.close()
 
     def _begin(self) -> None:
         """Write the header; the ready word is for whoever has filled the control words."""
         header = np.frombuffer(self.layout.header, np.uint8)
         self.memory[: header.size] = header
+        fault_point(HEADED)
+
+
+class Held:
+    """
+    What a process holds of a block, and lets go when it closes the block or ends.
+
+    Parameters
+    ----------
+    path : pathlib.Path or None
+    descriptor : int or None
+        An open file, with the locks that others see.
+    creator : int
+        The process that made the block, 0 for another one than this.
+    unlink : bool
+        Whether the creator removes the file.
+    """
+
+    def __init__(
+        self, path: pathlib.Path | None, descriptor: int | None, creator: int, unlink: bool
+    ) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.creator = creator
+        self.unlink = unlink
+        #: Leaves the register; False where threads are still inside kernels.
+        self.leave: Callable[[], bool] = _nothing
+        self._at_end: multiprocessing.util.Finalize | None = None
+
+    @property
+    def created(self) -> bool:
+        """Whether this process made the block; a child that was forked since did not."""
+        return self.creator == os.getpid()
+
+    def release(self) -> None:
+        """Leave the register, close, and where this process created the block unlink it."""
+        leave, self.leave = self.leave, _nothing
+        left = leave()
+        at_end, self._at_end = self._at_end, None
+        if at_end is not None:
+            at_end.cancel()
+        if self.path is not None and self.descriptor is not None and self.created and self.unlink:
+            self.unlink = False
+            _remove(self.path, self.descriptor)
+        # With threads inside, the process is about to end: until it has, the locks say so.
+        if left and self.descriptor is not None:
+            descriptor, self.descriptor = self.descriptor, None
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def reopen(self) -> None:
+        """
+        Open the file anew in a child after a fork.
+
+        Locks belong to what was opened, and the parent holds those of what the child inherits.
+        """
+        if self.descriptor is None:
+            return
+        inherited, self.descriptor = self.descriptor, None
+        try:
+            descriptor = _open_again(inherited)
+            # Before the inherited one goes: without any lock the file is taken for a leftover.
+            _lock(descriptor)
+        finally:
+            os.close(inherited)
+        self.descriptor = descriptor
+
+    @staticmethod
+    def release_at_end(held: "Held") -> None:
+        """Have a child of multiprocessing release what it holds."""
+        held._at_end = multiprocessing.util.Finalize(held, Held.release, (held,), exitpriority=0)
+
+
+def _nothing() -> bool:
+    return True
 
 
 def load_word(control: npt.NDArray[np.int64], line: int) -> int:
@@ -272,14 +359,92 @@ def unlink(name: str, *, force: bool = False) -> None:
         A process has it open, and `force` was not given.
     """
     path = named_path(name)
-    if not path.exists():
-        raise BlockMissingError(f"there is no buffer {name!r}: {path} does not exist")
-    if not force and in_use(path):
-        raise BlockError(f"buffer {name!r} is open in a process: force=True removes its name")
     try:
-        path.unlink(missing_ok=True)
+        if force:
+            path.unlink()
+            return
+        with held_alone(path) as descriptor:
+            if descriptor is not None:
+                path.unlink()
+                return
+    except FileNotFoundError:
+        raise BlockMissingError(f"there is no buffer {name!r}: {path} does not exist") from None
     except OSError as error:
         raise BlockError(f"buffer {name!r} cannot be removed: {error}") from None
+    raise BlockError(f"buffer {name!r} is open in a process: force=True removes its name")
+
+
+@contextlib.contextmanager
+def held_alone(path: pathlib.Path) -> Iterator[int | None]:
+    """
+    Keep everybody else from opening a file of a block, to look at it and remove it.
+
+    Whoever attaches or creates at this moment waits for the lock, and then finds the file removed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Yields
+    ------
+    int or None
+        The open file; None where a process has it open, or there is no telling.
+
+    Raises
+    ------
+    OSError
+        There is no such file, it may not be opened, or is no regular one.
+    """
+    descriptor = open_to_look(path)
+    try:
+        yield descriptor if _alone(descriptor, path) else None
+    finally:
+        os.close(descriptor)
+
+
+def open_to_look(path: pathlib.Path) -> int:
+    """
+    Open a file for reading, and wait for nothing, whatever lies there.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    int
+        The open file.
+
+    Raises
+    ------
+    OSError
+        There is no such file, it may not be opened, or is no regular one.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"):
+        flags |= getattr(os, name, 0)
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        # Not even opened: opening a device may do something.
+        raise OSError(errno.EINVAL, "it is no regular file")
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return descriptor
+
+
+def _alone(descriptor: int, path: pathlib.Path) -> bool:
+    """Take the lock that those who have a block open share, if none of them is there."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # Removed, and perhaps created anew, between opening and locking.
+    if not _is_at(path, descriptor):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return True
 
 
 def in_use(path: pathlib.Path) -> bool:
@@ -296,14 +461,11 @@ def in_use(path: pathlib.Path) -> bool:
         True too where there is no telling: the system has no file locks, or what lies there is
         no file that this process may open.
     """
-    if sys.platform == "win32" or not path.is_file():
-        return True
     try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with held_alone(path) as descriptor:
+            return descriptor is None
     except OSError:
         return True
-    return False
 
 
 def shown(path: pathlib.Path, named: bool) -> str:
@@ -321,6 +483,53 @@ def _exists(path: pathlib.Path, named: bool) -> str:
         f"buffer {where} was left behind by a process that was killed: replay.attach({where}) "
         f"opens it, replay.unlink({where}) removes it"
     )
+
+
+def _create(path: pathlib.Path) -> int:
+    """Create a file that did not exist, and lock it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    while True:
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            _lock(descriptor)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BaseException:
+            _remove(path, descriptor)
+            os.close(descriptor)
+            raise
+        # Taken for a leftover and removed between the two steps above.
+        os.close(descriptor)
+
+
+def _remove(path: pathlib.Path, descriptor: int) -> None:
+    """Remove the name of an open file, where it has not become another file's meanwhile."""
+    with contextlib.suppress(OSError):
+        if _is_at(path, descriptor):
+            path.unlink()
+
+
+def _is_at(path: pathlib.Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _open_again(descriptor: int) -> int:
+    """Open the file of a descriptor anew, by no path: that may be gone, or another file's."""
+    return os.open(f"/dev/fd/{descriptor}", os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+
+
+def _map(descriptor: int, nbytes: int) -> mmap.mmap:
+    """Map a file by an opening of its own: a mapping keeps that open, with the locks it has."""
+    if sys.platform != "linux":
+        return mmap.mmap(descriptor, nbytes)
+    other = _open_again(descriptor)
+    try:
+        return mmap.mmap(other, nbytes)
+    finally:
+        os.close(other)
 
 
 def _lock(descriptor: int) -> None:
@@ -347,15 +556,3 @@ def _reserve(descriptor: int, nbytes: int, where: str) -> None:
         raise BlockError(f"{where} cannot be given {in_bytes(nbytes)}: {error}") from None
     finally:
         progress.end()
-
-
-def _release(
-    path: pathlib.Path | None, descriptor: int | None, unlink: bool, creator: int
-) -> None:
-    """Close and, in the process that created it alone, unlink."""
-    if path is not None and unlink and os.getpid() == creator:
-        with contextlib.suppress(OSError):
-            path.unlink()
-    if descriptor is not None:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)

@@ -11,6 +11,7 @@ from kernels import (
     walk_clear,
     walk_draw,
     walk_gather,
+    walk_repair,
     walk_update,
 )
 from kernels import structure as structures
@@ -77,6 +78,26 @@ class Calls:
     def rows_clear(self) -> Callable[..., int]:
         """Forget every row."""
         return _plain(walk_clear.rows_clear, "handle")
+
+    @functools.cached_property
+    def rows_forget(self) -> Callable[..., int]:
+        """Empty the slots of rows that were cleared away."""
+        return _plain(walk_clear.rows_forget, "handle")
+
+    @functools.cached_property
+    def slots_repair(self) -> Callable[..., int]:
+        """Empty the slots that a dead member was filling."""
+        return _plain(walk_repair.slots_repair, "handle", "int", "int", "int")
+
+    @functools.cached_property
+    def counts_repair(self) -> Callable[..., bool]:
+        """Correct how many slots hold a row."""
+        return _plain(walk_repair.counts_repair, "handle")
+
+    @functools.cached_property
+    def sums_repair(self) -> Callable[..., int]:
+        """Correct the sums of the priority tree."""
+        return _plain(walk_repair.sums_repair, "handle")
 
     @functools.cached_property
     def rows_gather(self) -> Callable[..., int]:

@@ -3,7 +3,8 @@ The layout: where each part of a block lies, and the header that says so.
 
     part        shape               dtype   holds
     header      4096 k bytes                JSON, see below
-    control     (16, 8)             int64   ready word, generator, largest priority, statistics
+    control     (24, 8)             int64   ready word, generator, largest priority, statistics
+    members     (1024, 8)           int64   who has the block open, see kernels.members
     heads       (streams, 8)        int64   a ring's counters, see kernels.ring
     records     (slots, width)      int64   a sequence word, then the small fields of a row
     column/NAME (slots, *shape)     any     a field too wide to be packed, one part each
@@ -26,13 +27,14 @@ import numpy as np
 
 from kernels.handle import CONTROL_LINES
 from kernels.jit import interpreted
+from kernels.members import MEMBERS
 from kernels.ring import LINE
 from kernels.tree import tree_levels
 from replay.errors import BlockFormatError, InputError, ReplayError
 from replay.memory.fields import Schema
 
 FORMAT = "replay-block"
-VERSION = 1
+VERSION = 2
 #: The header is made of pages of so many bytes, at most so many.
 PAGE = 4096
 MOST_PAGES = 256
@@ -157,6 +159,7 @@ class Layout:
         words = np.dtype(np.int64)
         wanted: list[tuple[str, tuple[int, ...], np.dtype[Any]]] = [
             ("control", (CONTROL_LINES, LINE), words),
+            ("members", (MEMBERS, LINE), words),
             ("heads", (self.streams, LINE), words),
             ("records", (self.capacity, width), words),
         ]

@@ -70,7 +70,7 @@ class PriorityTree:
             raise InputError(f"{wanted.size} ids were given and {given.size} priorities")
         if not wanted.size:
             return 0
-        applied = ring.calls.priorities_update(handle, wanted, given.ctypes.data, 8)
+        applied = ring.run(ring.calls.priorities_update, handle, wanted, given.ctypes.data, 8)
         if applied == REFUSED:
             self._explain(wanted, given)
         return int(applied)

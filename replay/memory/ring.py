@@ -1,21 +1,33 @@
 """The ring: a block's rows, taken in and given out."""
 
+import os
+import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.codes import CLOSED, JAMMED
+from kernels.codes import CLOSED
 from kernels.jit import interpreted
-from kernels.ring import BASE, BURNT, FILLED, HEAD, ring_writer
+from kernels.ring import BASE, BURNT, FILLED, HEAD
 from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
 from kernels.tree import tree_levels
-from replay.errors import ClosedError, FieldError, InputError, JammedError
+from replay.errors import BlockError, ClosedError, FieldError, InputError, JammedError
 from replay.memory.block import Block
 from replay.memory.calls import load_calls, structure
 from replay.memory.fields import Field
+from replay.memory.members import Members
+from replay.memory.repair import Repaired, repair
+
+#: Seconds between two looks at who has died, where something was noticed; and after a repair that
+#: somebody who is stopped did not let finish.
+_PAUSE = 0.05
+_PAUSE_UNFINISHED = 1.0
+
+_open_rings: "weakref.WeakSet[Ring]" = weakref.WeakSet()
 
 
 class Handle(np.ndarray):
@@ -46,9 +58,17 @@ class Ring:
         self.layout = block.layout
         self.fields = block.layout.schema.fields
         self.calls = load_calls(prioritized="tree" in block.layout.parts)
+        self.members = Members(block)
+        self.members.join()
         self.handle = self._handle()
         self._others: list[weakref.ref[Handle]] = []
         self._heads = block.part("heads")
+        self._running: list[None] = []
+        self._closed = False
+        self._lost = ""
+        self._next_look = 0.0
+        _open_rings.add(self)
+        self.repair()
 
     def _handle(self) -> Handle:
         layout, block = self.layout, self.block
@@ -59,12 +79,13 @@ class Ring:
         handle[words.ROWS] = layout.rows
         handle[words.WIDTH] = layout.parts["records"].shape[1]
         handle[words.FIELDS] = len(self.fields)
-        handle[words.WRITER] = ring_writer(block.part("control")[words.READY])
+        handle[words.WRITER] = self.members.number
         start = block.memory.ctypes.data
         for word, part in (
             (words.HEADS, "heads"),
             (words.RECORDS, "records"),
             (words.CONTROL, "control"),
+            (words.MEMBERS, "members"),
             (words.TREE, "tree"),
             (words.MINIMA, "minima"),
         ):
@@ -188,9 +209,61 @@ class Ring:
         ids = np.empty(count, np.int64)
         if count:
             sources = np.array([array.ctypes.data for array in rows.values()], np.int64)
-            stored = self.calls.rows_add(handle, sources, int(handle[words.STREAM]), count, ids)
-            self.check(stored)
+            self._store_rest(handle, sources, ids, 0)
         return ids
+
+    def _store_rest(
+        self,
+        handle: Handle,
+        sources: npt.NDArray[np.int64],
+        ids: npt.NDArray[np.int64],
+        stored: int,
+    ) -> None:
+        """Store the rows behind the first `stored`, once more where the dead held all slots."""
+        sizes = np.array([field.nbytes for field in self.fields.values()], np.int64)
+        stream = int(handle[words.STREAM])
+        for last in (False, True):
+            rest = ids[stored:]
+            stored += self.run(
+                self.calls.rows_add, handle, sources + sizes * stored, stream, rest.size, rest
+            )
+            self.look_after(handle, now=stored < ids.size)
+            if stored == ids.size:
+                return
+            if last:
+                break
+        rows = f"; {stored} of {ids.size} rows were stored" if ids.size > 1 else ""
+        raise JammedError(
+            f"no slot is free: writers that live hold all {self.layout.rows} slots of the stream "
+            f"and do not finish their rows{rows}"
+        )
+
+    def store_rest(
+        self, handle: Handle, values: tuple[Any, ...], ids: npt.NDArray[np.int64], stored: int
+    ) -> None:
+        """
+        Store the rows of a batch that found no slot.
+
+        Parameters
+        ----------
+        handle : Handle
+        values : tuple
+            Rows of each field, as given.
+        ids : (n,) int64 ndarray, written
+            Those of the first `stored` rows are there.
+        stored : int
+
+        Raises
+        ------
+        JammedError
+        """
+        rows = [
+            field.convert(name, value, ids.size)
+            for (name, field), value in zip(self.fields.items(), values, strict=True)
+        ]
+        sources = np.array([array.ctypes.data for array in rows], np.int64)
+        self.look_after(handle, now=True)
+        self._store_rest(handle, sources, ids, stored)
 
     def gather(self, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]) -> int:
         """
@@ -210,7 +283,7 @@ class Ring:
         """
         self.check_open(self.handle)
         targets = np.array([column.ctypes.data for column in columns], np.int64)
-        return int(self.calls.rows_gather(self.handle, targets, slots))
+        return int(self.run(self.calls.rows_gather, self.handle, targets, slots))
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """
@@ -256,7 +329,81 @@ class Ring:
     def clear(self) -> None:
         """Forget every row and its priority; ids go on growing."""
         self.check_open(self.handle)
-        self.calls.rows_clear(self.handle)
+        self.run(self.calls.rows_clear, self.handle)
+
+    def run(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """
+        Run a kernel that lets other threads run: a block that one of them closes is let go after.
+
+        Parameters
+        ----------
+        call : callable
+        *arguments
+            Its own.
+        """
+        # A list's own methods are whole to other threads, and after a fork its length is zeroed.
+        self._running.append(None)
+        try:
+            return call(*arguments)
+        finally:
+            self._running.pop()
+            if self._closed and not self._running:
+                self.block.close()
+
+    def look_after(self, handle: Handle, *, now: bool = False) -> None:
+        """
+        See whether a process has died with the block open, and repair what it left.
+
+        Parameters
+        ----------
+        handle : Handle
+            That noticed something.
+        now : bool
+            Also if the last look was a moment ago.
+        """
+        handle[words.NOTICED] = 0
+        moment = time.monotonic()
+        if self._closed or (moment < self._next_look and not now):
+            return
+        self._next_look = moment + _PAUSE
+        if not self.repair().finished:
+            self._next_look = moment + _PAUSE_UNFINISHED
+
+    def repair(self) -> Repaired:
+        """
+        Free what dead processes hold, and correct what they left between two steps.
+
+        Returns
+        -------
+        Repaired
+
+        Raises
+        ------
+        ClosedError
+        """
+        self.check_open(self.handle)
+        done: Repaired = self.run(repair, self.layout, self.members, self.handle, self.calls)
+        return done
+
+    def after_fork(self) -> None:
+        """Become a member of its own in a child, which has inherited the parent's handles."""
+        self._running.clear()
+        if self._closed:
+            return
+        try:
+            self.members.number = -1
+            self.block.held.reopen()
+            self.members.join()
+        except (OSError, BlockError) as error:
+            self._lost = f"this process was forked and cannot join the buffer: {error}"
+            self.close()
+            return
+        for handle in self._handles():
+            handle[words.WRITER] = self.members.number
+
+    def _handles(self) -> list[Handle]:
+        found = [reference() for reference in self._others]
+        return [self.handle, *(handle for handle in found if handle is not None)]
 
     def check(self, code: int) -> None:
         """
@@ -264,15 +411,10 @@ class Ring:
 
         Raises
         ------
-        ClosedError, JammedError
+        ClosedError
         """
         if code == CLOSED:
-            raise ClosedError("the buffer is closed")
-        if code == JAMMED:
-            raise JammedError(
-                f"no slot is free: writers took all {self.layout.rows} slots of the stream and "
-                "did not finish their rows"
-            )
+            raise ClosedError(self._lost or "the buffer is closed")
 
     def check_open(self, handle: Handle) -> None:
         """
@@ -283,19 +425,21 @@ class Ring:
         ClosedError
         """
         if not handle[words.OPEN]:
-            raise ClosedError("the buffer is closed")
+            raise ClosedError(self._lost or "the buffer is closed")
 
     def close(self) -> None:
         """Let the block go; kernels that are running finish."""
-        for reference in (weakref.ref(self.handle), *self._others):
-            handle = reference()
-            if handle is not None:
-                handle[words.OPEN] = 0
+        if self._closed:
+            return
+        self._closed = True
+        for handle in self._handles():
+            handle[words.OPEN] = 0
         # A handle of no block: the old one keeps the memory mapped for kernels still inside.
         self.handle = self.handle.copy()
         self.handle.memory = None
         self._heads = self._heads.copy()
-        self.block.close()
+        if not self._running:
+            self.block.close()
 
 
 def count_rows(fields: dict[str, Field], values: tuple[Any, ...]) -> int:
@@ -329,3 +473,12 @@ def count_rows(fields: dict[str, Field], values: tuple[Any, ...]) -> int:
                 f"field {name!r} has {count} rows, field {first!r} has {counts[first]}"
             )
     return counts[first]
+
+
+def _after_fork() -> None:
+    for ring in list(_open_rings):
+        ring.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

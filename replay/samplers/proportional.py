@@ -142,7 +142,12 @@ class Proportional(Sampler):
     ) -> float:
         """Draw slots and weights into arrays, see `Sampler.draw`."""
         return float(
-            ring.calls.draw_proportional(ring.handle if handle is None else handle, slots, weights)
+            ring.run(
+                ring.calls.draw_proportional,
+                ring.handle if handle is None else handle,
+                slots,
+                weights,
+            )
         )
 
     def settle(self, weights: npt.NDArray[np.float32]) -> None:

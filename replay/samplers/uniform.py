@@ -45,5 +45,7 @@ class Uniform(Sampler):
         handle: Handle | None = None,
     ) -> float:
         """Draw slots and weights into arrays, see `Sampler.draw`."""
-        drawn = ring.calls.draw_uniform(ring.handle if handle is None else handle, slots, weights)
+        drawn = ring.run(
+            ring.calls.draw_uniform, ring.handle if handle is None else handle, slots, weights
+        )
         return 1.0 if drawn > 0 else float(drawn)

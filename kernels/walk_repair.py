@@ -1,0 +1,139 @@
+"""The walk of repair: from a member that died to its slots, the counts and the sums."""
+
+import numpy as np
+
+from kernels.atomics import load
+from kernels.handle import (
+    MINIMA,
+    READY,
+    ROWS,
+    STREAMS,
+    TREE,
+    handle_heads,
+    handle_levels,
+    handle_line,
+    handle_members,
+    handle_minima,
+    handle_records,
+    handle_tree,
+)
+from kernels.jit import kernel
+from kernels.repair import minimum_mend, ring_free, ring_recount, tree_mend
+from kernels.walk_leaf import leaf_settle
+
+#: Passes over the tree until one finds nothing to correct.
+PASSES = 8
+
+
+@kernel
+def slots_repair(handle: np.ndarray, writer: int, first: int, count: int) -> int:
+    """
+    Empty the slots that a dead member was filling, and their leaves.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The block it points at is *written*.
+    writer : int
+        The number of one who is known to be dead.
+    first : int
+    count : int
+        Slots to look at.
+
+    Returns
+    -------
+    int
+        Slots freed.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: O(count).
+    Errors: none.
+    Sharing: one repairer of this member, beside any number of writers and readers.
+    Source: own.
+    """
+    records = handle_records(handle)
+    freed = 0
+    for slot in range(first, first + count):
+        if ring_free(records, slot, writer):
+            freed += 1
+            if handle[TREE] != 0:
+                leaf_settle(handle, slot)
+    return freed
+
+
+@kernel
+def counts_repair(handle: np.ndarray) -> bool:
+    """
+    Correct how many slots of each stream hold a row.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The heads it points at are *written*.
+
+    Returns
+    -------
+    bool
+        False: not all could be; come again.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: O(slots).
+    Errors: as returned.
+    Sharing: one repairer at a time, beside any number of writers and readers.
+    Source: own.
+    """
+    heads = handle_heads(handle)
+    records = handle_records(handle)
+    members = handle_members(handle)
+    count = load(handle_line(handle, READY), 1)
+    done = True
+    for stream in range(handle[STREAMS]):
+        if not ring_recount(heads, records, members, count, stream, handle[ROWS]):
+            done = False
+    return done
+
+
+@kernel
+def sums_repair(handle: np.ndarray) -> int:
+    """
+    Correct the sums and the minima of the priority tree.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+
+    Returns
+    -------
+    int
+        Sums corrected; -1: not all could be; come again.
+
+    Notes
+    -----
+    Units: entries.
+    Cost: O(slots), twice.
+    Errors: as returned.
+    Sharing: one repairer at a time, beside any number of writers, readers and learners.
+    Source: own.
+    """
+    if handle[TREE] == 0:
+        return 0
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    members = handle_members(handle)
+    count = load(handle_line(handle, READY), 1)
+    total = 0
+    for _ in range(PASSES):
+        mended = tree_mend(tree, levels, members, count)
+        if mended < 0:
+            return -1
+        total += mended
+        if mended == 0:
+            break
+    if handle[MINIMA] != 0:
+        minimum_mend(handle_minima(handle), tree, levels)
+    return total

@@ -1,0 +1,326 @@
+"""Who has a block open: numbers, and locks that the system drops with a process."""
+
+import contextlib
+import dataclasses
+import os
+import struct
+import sys
+import threading
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels import handle as words
+from kernels import members
+from kernels.faults import JOINED, fault_point
+from replay.errors import BlockError
+from replay.memory.block import Block
+from replay.memory.owner import Owner, Ownership
+
+if sys.platform != "win32":
+    import fcntl
+
+#: Where the locks lie in the file: far behind its bytes, which locks need not meet. One a member,
+#: then that of whoever repairs.
+_LOCKS = 1 << 62
+_REPAIR = members.MEMBERS
+#: struct flock of Linux on 64 bits: type, whence, start, length, process.
+_FLOCK = struct.Struct("=hh4xqqi4x")
+#: Locks of an open file, not of a process: closing another descriptor of it does not drop them, a
+#: process id that is used again means nothing to them, nor do namespaces of process ids.
+_SET = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform == "linux" else None
+_GET = getattr(fcntl, "F_OFD_GETLK", None) if sys.platform == "linux" else None
+
+STATES = {
+    members.FREE: "free",
+    members.ATTACHED: "attached",
+    members.CREATOR: "creator",
+    members.MENDING: "mending",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """
+    One opening of a block, as it says itself.
+
+    Parameters
+    ----------
+    number : int
+        What odd sequence words call it.
+    state : str
+        "creator" or "attached"; "mending" where it died and its sums are still to be corrected.
+    pid : int
+    started : int
+        When its process started, in clock ticks since the machine did; 0 where that is not told.
+    namespace : int
+        Of process ids: the pid means something in it alone. 0 where that is not told.
+    since : float
+        When it joined, in seconds since 1970.
+    alive : bool
+    """
+
+    number: int
+    state: str
+    pid: int
+    started: int
+    namespace: int
+    since: float
+    alive: bool
+
+
+class Members:
+    """
+    Owns the register of a block, and this opening's place in it.
+
+    Shared with all who have the block open. A place is held by a lock on the block's own file,
+    which the system drops when the process ends, however it ends.
+
+    Parameters
+    ----------
+    block : Block
+    """
+
+    def __init__(self, block: Block) -> None:
+        # Not the block itself: what it holds tells this register when it is let go.
+        self._held = block.held
+        self._held.leave = self.leave
+        self._lines = block.part("members")
+        control = block.part("control")
+        self._ready = control[words.READY]
+        self._repairs = control[words.REPAIRS]
+        self.ownership = Ownership(self._ready)
+        self.number = -1
+
+    @property
+    def used(self) -> int:
+        """Places that were ever taken."""
+        return min(max(int(self._ready[1]), 0), len(self._lines)) if len(self._ready) else 0
+
+    def join(self) -> int:
+        """
+        Take a place.
+
+        Returns
+        -------
+        int
+            Its number.
+
+        Raises
+        ------
+        BlockError
+            All places are taken.
+        """
+        for number in range(members.MEMBERS):
+            # A place of the dead waits for its repair: until then its number is in odd words.
+            if self._lines[number, members.STATE] != members.FREE or not self._lock(number):
+                continue
+            if self._lines[number, members.STATE] != members.FREE:
+                self._unlock(number)
+                continue
+            line = self._lines[number]
+            pid = os.getpid()
+            line[:] = 0
+            line[members.PROCESS] = pid
+            line[members.STARTED] = started(pid)
+            line[members.NAMESPACE] = namespace()
+            line[members.JOINED_AT] = time.time_ns()
+            members.member_counted(self._ready, number)
+            fault_point(JOINED)
+            state = members.CREATOR if self._held.created else members.ATTACHED
+            if state == members.CREATOR:
+                self.ownership.take(number, line)
+            line[members.STATE] = state
+            self.number = number
+            return number
+        raise BlockError(
+            f"{members.MEMBERS} openings of the buffer are counted, which is the most; if "
+            "processes were killed, repair makes room"
+        )
+
+    def leave(self, at_end: bool = False) -> bool:
+        """
+        Give the place back.
+
+        Parameters
+        ----------
+        at_end : bool
+            The process ends with the block open.
+
+        Returns
+        -------
+        bool
+            False: it ends with other threads, which may add on to its last moment. It keeps the
+            place until the system drops its locks, as one who dies does; a place given away while
+            they are inside would be changed by two.
+        """
+        if self.number >= 0:
+            if self._lines[self.number, members.STATE] == members.CREATOR:
+                self.ownership.end(died=False)
+            if at_end and threading.active_count() > 1:
+                return False
+            self._lines[self.number, members.STATE] = members.FREE
+            self._unlock(self.number)
+            self.number = -1
+        # The mapping goes with the last array into it.
+        self._lines, self._ready, self._repairs = (
+            words[:0].copy() for words in (self._lines, self._ready, self._repairs)
+        )
+        self.ownership = Ownership(self._ready)
+        return True
+
+    def owner(self) -> Owner:
+        """Say who made the block, and whether it still has it open."""
+        return self.ownership.look(self._alive)
+
+    def table(self) -> list[Member]:
+        """List who has the block open, or died with it open."""
+        listed = []
+        for number in range(self.used):
+            line = [int(word) for word in self._lines[number]]
+            if line[members.STATE] == members.FREE:
+                continue
+            listed.append(
+                Member(
+                    number,
+                    STATES.get(line[members.STATE], "unknown"),
+                    line[members.PROCESS],
+                    line[members.STARTED],
+                    line[members.NAMESPACE],
+                    line[members.JOINED_AT] / 1e9,
+                    self._alive(number),
+                )
+            )
+        return listed
+
+    def dead(self) -> list[int]:
+        """List the numbers of those who died with the block open."""
+        states = self._lines[: self.used, members.STATE]
+        found = [int(number) for number in np.flatnonzero(states)]
+        return [number for number in found if number != self.number and not self._alive(number)]
+
+    def line(self, number: int) -> npt.NDArray[np.int64]:
+        """View a member's words."""
+        line: npt.NDArray[np.int64] = self._lines[number]
+        return line
+
+    def hold_for_repair(self, numbers: list[int]) -> list[int]:
+        """
+        Become the one who repairs.
+
+        Parameters
+        ----------
+        numbers : list of int
+            Those thought dead.
+
+        Returns
+        -------
+        list of int
+            Those who are, and nobody else is at; empty where another process repairs.
+        """
+        if not self._lock(_REPAIR):
+            return []
+        held = [number for number in numbers if self._lock(number)]
+        # One that was repaired since, and perhaps taken anew and left, needs nothing any more.
+        kept = [number for number in held if self._lines[number, members.STATE] != members.FREE]
+        for number in set(held) - set(kept):
+            self._unlock(number)
+        if any(self._lines[number, members.STATE] == members.CREATOR for number in kept):
+            # Before its place is another's: who looks must not take that one for the owner.
+            self.ownership.end(died=True)
+        if not kept:
+            self._unlock(_REPAIR)
+        return kept
+
+    def count_repairs(self, dead: int, slots: int, sums: int) -> None:
+        """Count what the one who repairs has done, for `stats`."""
+        self._repairs[:3] += (dead, slots, sums)
+
+    def release_after_repair(self, numbers: list[int], *, done: bool) -> None:
+        """
+        Free the places of the dead, and let others repair.
+
+        Parameters
+        ----------
+        numbers : list of int
+            What `hold_for_repair` gave.
+        done : bool
+            False: their sums are still to be corrected.
+        """
+        for number in numbers:
+            if done:
+                self._lines[number] = 0
+            else:
+                self._lines[number, members.STATE] = members.MENDING
+            self._unlock(number)
+        self._unlock(_REPAIR)
+
+    def _alive(self, number: int) -> bool:
+        if number == self.number:
+            return True
+        descriptor = self._held.descriptor
+        if descriptor is None:
+            # Private memory: whoever else stands in it was copied along by a fork.
+            return False
+        if _GET is None:
+            # Without such locks nobody can be told dead for sure, and nothing is repaired.
+            return True
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCKS + number, 1, 0)
+        told = _FLOCK.unpack(fcntl.fcntl(descriptor, _GET, asked))
+        return bool(told[0] != fcntl.F_UNLCK)
+
+    def _lock(self, number: int) -> bool:
+        return self._set_lock(number, exclusive=True)
+
+    def _unlock(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            self._set_lock(number, exclusive=False)
+
+    def _set_lock(self, number: int, *, exclusive: bool) -> bool:
+        descriptor = self._held.descriptor
+        if _SET is None or descriptor is None:
+            return True
+        kind = fcntl.F_WRLCK if exclusive else fcntl.F_UNLCK
+        wanted = _FLOCK.pack(kind, os.SEEK_SET, _LOCKS + number, 1, 0)
+        try:
+            fcntl.fcntl(descriptor, _SET, wanted)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+
+def started(pid: int) -> int:
+    """
+    Say when a process started.
+
+    Parameters
+    ----------
+    pid : int
+
+    Returns
+    -------
+    int
+        Clock ticks since the machine did; 0 where the system does not tell.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            # The name, in parentheses, may hold anything.
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def namespace() -> int:
+    """
+    Say which namespace of process ids this process is in.
+
+    Returns
+    -------
+    int
+        0 where the system does not tell.
+    """
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
