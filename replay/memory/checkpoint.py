@@ -1,32 +1,54 @@
-"""Snapshots: a block written to a file, whole or not at all, behind a checksum."""
+"""
+Snapshots: a consistent state of a block in a file, while others go on adding and sampling.
+
+A save writes a whole file beside the old one, which then takes its name; or, where the file there
+is a snapshot of the same layout and less than half of it changed, the changed chunks, first into a
+journal. Whatever ends it, a load finds the old state or the new one.
+
+    .NAME.saving    beside NAME while a save runs: the new file, or the journal. One that a killed
+                    saver left is finished if it counts, and written over if not, by the next save.
+"""
 
 import contextlib
+import errno
 import os
 import pathlib
-import tempfile
-import zlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from replay.errors import BlockError, BlockFormatError, BlockMissingError
-from replay.memory.block import READY_WORD, Block
+from kernels.faults import (
+    JOURNAL_APPLIED,
+    JOURNAL_COMMITTED,
+    SAVE_RENAMED,
+    SAVE_SYNCED,
+    SAVE_WRITTEN,
+    fault_point,
+)
+from kernels.ring import HEAD
+from kernels.walk_snapshot import DONE, TOO_MUCH
+from replay.errors import BlockError, BlockFormatError, ReplayError
+from replay.memory.block import Block
 from replay.memory.home import in_bytes
-from replay.progress import Progress
+from replay.memory.journal import JournalWriter, begins_as_journal, read_journal
+from replay.memory.side_file import SideFile, locked, open_file, own, sync_folder, write_at
+from replay.memory.snapshot_front import Front, read_front, read_layout
+from replay.memory.snapshot_layout import SnapshotLayout
+from replay.memory.spread import spread
+from replay.memory.stage import Stage
 
-#: Bytes written and summed at a time.
-_STEP = 1 << 24
-#: Which word of the ready line holds a snapshot's checksum.
-_CHECKSUM_WORD = 2
+
+class _TooMuchError(Exception):
+    """So much changed that a whole file is less work than a journal."""
 
 
 def write_snapshot(block: Block, path: pathlib.Path) -> None:
     """
-    Write a block to a file.
+    Write the state of a block to a file.
 
-    The bytes go to a temporary file beside it, which takes the name once it is on the disk: a
-    crash leaves the old file or the new one.
+    Every row that was committed before, and is not overwritten meanwhile, is in it.
 
     Parameters
     ----------
@@ -36,108 +58,157 @@ def write_snapshot(block: Block, path: pathlib.Path) -> None:
     Raises
     ------
     BlockError
-        The file cannot be written.
+        The file cannot be written, or another save to it is under way.
     """
-    if block.path is not None and path.is_file() and path.samefile(block.path):
-        # The file would be replaced under its buffer, whose later rows would go nowhere.
-        raise BlockError(f"{str(path)!r} cannot be written: it is the buffer's own file")
-    layout = block.layout
-    control = layout.parts["control"]
-    body = control.offset + control.nbytes
-    progress = Progress(f"saving {in_bytes(layout.nbytes)} to {path}", layout.nbytes)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise BlockError(f"{str(path)!r} cannot be written: {error}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(block.memory[: control.offset].data)
-            first = np.array(block.part("control"))
-            file.write(first.tobytes())
-            checksum = 0
-            for start in range(body, layout.nbytes, _STEP):
-                # A copy: what is summed must be what is written, also while writers go on.
-                piece = block.memory[start : start + _STEP].tobytes()
-                checksum = zlib.crc32(piece, checksum)
-                file.write(piece)
-                progress.step(start)
-            first[words.READY, _CHECKSUM_WORD] = _total(first, checksum)
-            file.seek(control.offset)
-            file.write(first.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise BlockError(f"{str(path)!r} cannot be written: {error}") from None
+        # A symbolic link stays one: both ways of saving write what it points at.
+        path = path.resolve()
+        if path.exists() and not path.is_file():
+            raise BlockError(f"{str(path)!r} cannot be written: it is no regular file")
+        if block.path is not None and path.is_file() and path.samefile(block.path):
+            # The file would be replaced under its buffer, whose later rows would go nowhere.
+            raise BlockError(f"{str(path)!r} cannot be written: it is the buffer's own file")
+        snapshot = SnapshotLayout(block.layout)
+        with SideFile(path) as side, _base(path, side) as base:
+            saving = _Saving(block, snapshot, path, side)
+            if base is None or base.header != snapshot.header or not saving.changes(base):
+                saving.whole()
+    except ReplayError:
         raise
-    finally:
-        progress.end()
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: a symbolic link that leads to itself, up to Python 3.12.
+        raise BlockError(f"{str(path)!r} cannot be written: {error}") from None
 
 
-def read_snapshot(path: pathlib.Path, block: Block) -> None:
-    """
-    Fill a block with a snapshot of the same layout.
+class _Base:
+    """The snapshot that lies at the path, open and this saver's own."""
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    block : Block
-        *Written*, after every check has passed.
+    def __init__(self, descriptor: int, snapshot: SnapshotLayout) -> None:
+        self.descriptor = descriptor
+        self.snapshot = snapshot
+        self.header = snapshot.header
+        self.front = read_front(descriptor, snapshot)
 
-    Raises
-    ------
-    BlockMissingError, BlockFormatError, BlockError
-    """
-    layout = Block.layout_of(path)
-    if layout.header != block.layout.header:
-        raise BlockFormatError(
-            f"{str(path)!r} is of another buffer: its fields, capacity, streams or sampler differ"
-        )
-    control = layout.parts["control"]
-    body = control.offset + control.nbytes
+
+@contextlib.contextmanager
+def _base(path: pathlib.Path, side: SideFile) -> Iterator[_Base | None]:
+    """Open the snapshot at a path and finish its journal; None where it cannot be gone on from."""
+    pending = begins_as_journal(side.descriptor)
     try:
-        memory: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
+        descriptor = open_file(path, write=True)
     except FileNotFoundError:
-        raise BlockMissingError(f"{str(path)!r} does not exist") from None
-    except (OSError, ValueError) as error:
-        raise BlockError(f"{str(path)!r} cannot be read: {error}") from None
-    first = memory[control.offset : body].copy().view(np.int64).reshape(control.shape)
-    if first[words.READY, 0] != READY_WORD:
-        raise BlockFormatError(f"{str(path)!r} was never finished")
-    progress = Progress(f"loading {in_bytes(layout.nbytes)} from {path}", 2 * layout.nbytes)
-    try:
-        checksum = 0
-        for start in range(body, layout.nbytes, _STEP):
-            checksum = zlib.crc32(memory[start : start + _STEP].data, checksum)
-            progress.step(start)
-        if first[words.READY, _CHECKSUM_WORD] != _total(first, checksum):
-            raise BlockFormatError(
-                f"{str(path)!r} is damaged, or no snapshot: its checksum does not fit its bytes"
-            )
-        for start in range(body, layout.nbytes, _STEP):
-            block.memory[start : start + _STEP] = memory[start : start + _STEP]
-            progress.step(layout.nbytes + start)
-    finally:
-        progress.end()
-    mine = block.part("control")
-    mine[words.GENERATOR :] = first[words.GENERATOR :]
-
-
-def _total(control: npt.NDArray[np.int64], checksum: int) -> int:
-    """Sum the control words too; 1 << 32 tells a snapshot from a block that is in use."""
-    return zlib.crc32(control[words.GENERATOR :].tobytes(), checksum) | 1 << 32
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-    """Make the new name last: a rename is in the folder, and the folder may not be on disk yet."""
-    if not hasattr(os, "O_DIRECTORY"):
+        yield None
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        if pending:
+            # The journal may be the only whole state there is.
+            raise
+        yield None
+        return
     try:
-        os.fsync(descriptor)
+        yield _finished(descriptor, side, pending)
     finally:
         os.close(descriptor)
+
+
+def _finished(descriptor: int, side: SideFile, pending: bool) -> _Base | None:
+    # Who loads holds the file for as long; a journal that may count cannot be written over before.
+    mine = locked(descriptor, wait=pending)
+    try:
+        base = _Base(descriptor, read_layout(descriptor))
+        if pending:
+            journal = read_journal(side.descriptor, base.snapshot, base.front.root)
+            if journal is not None:
+                with side.kept():
+                    journal.apply(descriptor)
+                base = _Base(descriptor, base.snapshot)
+        base.front.check()
+    except BlockFormatError:
+        return None
+    state = os.fstat(descriptor)
+    # Another name of the file is somebody's who wants to keep it as it is.
+    return base if mine and state.st_nlink == 1 and own(state) else None
+
+
+class _Saving:
+    """One save: from a block into its side file, and from there to the path."""
+
+    def __init__(
+        self, block: Block, snapshot: SnapshotLayout, path: pathlib.Path, side: SideFile
+    ) -> None:
+        self._block = block
+        self._snapshot = snapshot
+        self._path = path
+        self._side = side
+
+    def whole(self) -> None:
+        """Write a whole file and let it take the name."""
+        side, snapshot = self._side, self._snapshot
+        side.clear()
+        os.ftruncate(side.descriptor, snapshot.nbytes)
+        write_at(side.descriptor, snapshot.header, 0)
+        front = self._copy(np.zeros(0, np.int64), None)
+        write_at(side.descriptor, front.content, snapshot.front[0])
+        fault_point(SAVE_WRITTEN)
+        os.fsync(side.descriptor)
+        fault_point(SAVE_SYNCED)
+        side.become()
+        fault_point(SAVE_RENAMED)
+        sync_folder(self._path.parent)
+
+    def changes(self, base: _Base) -> bool:
+        """Write what differs from a snapshot; False: too much for that, nothing was written."""
+        side, snapshot = self._side, self._snapshot
+        heads = self._block.part("heads")
+        rows = snapshot.layout.rows
+        # Each new ticket has a row overwritten: known before a byte is read.
+        new = int(np.clip(heads[:, HEAD] - base.front.heads[:, HEAD], 0, rows).sum())
+        if 2 * new > snapshot.layout.capacity:
+            return False
+        side.clear()
+        journal = JournalWriter(side.descriptor, snapshot, base.front.root)
+        try:
+            front = self._copy(journal.words, base.front.checksums)
+        except _TooMuchError:
+            return False
+        if front.root == base.front.root:
+            os.fsync(base.descriptor)
+            return True
+        counted = journal.commit(front)
+        # Its name must last before the first byte is written over.
+        sync_folder(self._path.parent)
+        with side.kept():
+            fault_point(JOURNAL_COMMITTED)
+            counted.apply(base.descriptor)
+            fault_point(JOURNAL_APPLIED)
+        # Its removal need not last: a journal that comes back is of this state, or counts not.
+        return True
+
+    def _copy(self, journal: npt.NDArray[np.int64], old: npt.NDArray[np.uint64] | None) -> Front:
+        """Take the block piece by piece, and all that is said of the rows in front of them."""
+        snapshot, block, descriptor = self._snapshot, self._block, self._side.descriptor
+        front = Front.of(snapshot, block)
+
+        def worker() -> Callable[[int, int], None]:
+            stage = Stage(snapshot, block, descriptor, front)
+
+            def work(first: int, count: int) -> None:
+                code = stage.save(journal, old, first, count)
+                if code == TOO_MUCH:
+                    raise _TooMuchError
+                if code != DONE:
+                    # What the kernel could not write is tried again here, to raise what it was.
+                    write_at(
+                        descriptor, bytes(max(snapshot.widths) * snapshot.room), snapshot.nbytes
+                    )
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+            return work
+
+        what = f"saving {in_bytes(snapshot.nbytes)} to {self._path}"
+        spread(snapshot.pieces(), worker, what)
+        largest = block.part("control")[words.PRIORITY, 0]
+        # A row's leaf may be from after the counters were read.
+        front.control[words.PRIORITY, 0] = max(front.control[words.PRIORITY, 0], largest)
+        front.seal()
+        return front

@@ -1,0 +1,230 @@
+"""
+The layout of a snapshot: where each part lies in the file, and the header that says so.
+
+    part        shape               dtype   holds
+    header      4096 k bytes                JSON, as that of a block
+    root        (8,)                uint64  the checksum of the header and of the front behind it
+    control     (24, 8)             int64   as a block's, without its ready line
+    heads       (streams, 8)        int64   as a block's
+    checksums   (parts, chunks)     uint64  XXH64 of each chunk of each part below
+    records     (slots, width)      int64   as a block's; zeros where a slot held no whole row
+    column/NAME (slots, *shape)     any     as a block's
+    leaves      (slots,)            int64   the leaves of the priority tree; prioritized alone
+
+The parts from root to checksums are the front. The parts below are cut into chunks of so many
+slots each, the same for all parts; what a later save finds unchanged it leaves as it is. Sums and
+minima of the tree follow from the leaves and are not kept.
+
+The file is a valid safetensors file, as a block is: stock tools read its columns.
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from kernels.handle import CONTROL_LINES
+from kernels.ring import LINE
+from replay.errors import BlockFormatError, ReplayError
+from replay.memory.fields import Schema
+from replay.memory.layout import (
+    COLUMN,
+    FORMAT,
+    MOST_PAGES,
+    PAGE,
+    SNAPSHOT_FORMAT,
+    VERSION,
+    Layout,
+    Part,
+)
+from replay.memory.safetensors import aligned, safetensors_header
+
+#: What reading a header that somebody made up may raise.
+_REFUSED = (
+    ReplayError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+#: Slots of a chunk, fewer where a chunk of the widest part would be larger than so many bytes: a
+#: row that changed costs the writing of its chunk.
+CHUNK = 256
+CHUNK_BYTES = 1 << 20
+#: Bytes that a stage has room for: few enough for a processor's second cache, where they are
+#: summed between two copies.
+ROOM_BYTES = 1 << 20
+#: Bytes of a piece, which a thread moves in one call, without the interpreter's lock.
+PIECE_BYTES = 1 << 24
+
+
+@dataclasses.dataclass(frozen=True)
+class SnapshotLayout:
+    """
+    All that follows from the layout of the block that is saved.
+
+    Parameters
+    ----------
+    layout : Layout
+    """
+
+    layout: Layout
+    parts: dict[str, Part] = dataclasses.field(init=False, compare=False, repr=False)
+    #: The parts that are cut into chunks, in the order of the checksums, and their bytes a slot.
+    cut: list[Part] = dataclasses.field(init=False, compare=False, repr=False)
+    widths: list[int] = dataclasses.field(init=False, compare=False, repr=False)
+    header: bytes = dataclasses.field(init=False, compare=False, repr=False)
+    nbytes: int = dataclasses.field(init=False, compare=False)
+    #: Slots of a chunk, and how many chunks a part has.
+    chunk: int = dataclasses.field(init=False, compare=False)
+    chunks: int = dataclasses.field(init=False, compare=False)
+    #: Slots of a stage, and of a piece.
+    room: int = dataclasses.field(init=False, compare=False)
+    piece: int = dataclasses.field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        layout = self.layout
+        slotted = {
+            name: (part.shape, part.dtype)
+            for name, part in layout.parts.items()
+            if name == "records" or name.startswith(COLUMN)
+        }
+        if "tree" in layout.parts:
+            slotted["leaves"] = ((layout.capacity,), np.dtype(np.int64))
+        empty = {name: Part(0, shape, dtype) for name, (shape, dtype) in slotted.items()}
+        widths = [part.nbytes // layout.capacity for part in empty.values()]
+        chunk = CHUNK
+        while chunk > 1 and chunk * max(widths) > CHUNK_BYTES:
+            chunk //= 2
+        chunks = -(-layout.capacity // chunk)
+        room = chunk * max(1, ROOM_BYTES // (chunk * sum(widths)))
+        words = np.dtype(np.int64)
+        sums = np.dtype(np.uint64)
+        wanted: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
+            "root": ((LINE,), sums),
+            "control": ((CONTROL_LINES, LINE), words),
+            "heads": ((layout.streams, LINE), words),
+            "checksums": ((len(slotted), chunks), sums),
+            **slotted,
+        }
+        pages = 1
+        while True:
+            parts = {}
+            start = pages * PAGE
+            for name, (shape, dtype) in wanted.items():
+                parts[name] = Part(start, shape, dtype)
+                start = aligned(start + parts[name].nbytes)
+            header = safetensors_header(self._metadata(), parts, pages * PAGE)
+            if len(header) <= pages * PAGE:
+                break
+            # A page more than the block's: the names of the parts are nearly the same.
+            pages = -(-len(header) // PAGE)
+        for name, value in (
+            ("parts", parts),
+            ("cut", [parts[name] for name in slotted]),
+            ("widths", widths),
+            ("header", header.ljust(pages * PAGE, b" ")),
+            ("nbytes", start),
+            ("chunk", chunk),
+            ("chunks", chunks),
+            ("room", room),
+            ("piece", room * max(1, PIECE_BYTES // (room * sum(widths)))),
+        ):
+            object.__setattr__(self, name, value)
+
+    def _metadata(self) -> dict[str, str]:
+        """Say what the block's header says, and of what block it is."""
+        described: dict[str, str] = json.loads(self.layout.header[8:])["__metadata__"]
+        return {**described, "format": SNAPSHOT_FORMAT}
+
+    @property
+    def front(self) -> tuple[int, int]:
+        """Where the front begins in the file and ends."""
+        return self.parts["root"].offset, self.parts["records"].offset
+
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """Yield where the bytes between and behind the parts begin and end."""
+        ends = [part.offset for part in self.cut[1:]] + [self.nbytes]
+        for part, end in zip(self.cut, ends, strict=True):
+            if part.offset + part.nbytes < end:
+                yield part.offset + part.nbytes, end
+
+    def pieces(self) -> list[tuple[int, int]]:
+        """Cut the slots into pieces of whole chunks: the first slot and the count of each."""
+        capacity, piece = self.layout.capacity, self.piece
+        return [(first, min(piece, capacity - first)) for first in range(0, capacity, piece)]
+
+
+def read_snapshot_header(start: bytes, available: int) -> SnapshotLayout:
+    """
+    Read the layout of a snapshot out of its first bytes, trusting none of them.
+
+    Parameters
+    ----------
+    start : bytes
+        The first bytes of the file, `PAGE` * `MOST_PAGES` of them or as many as there are.
+    available : int
+        Bytes of the whole file.
+
+    Returns
+    -------
+    SnapshotLayout
+
+    Raises
+    ------
+    BlockFormatError
+        Foreign, of another format version, cut short, or damaged.
+    """
+    return _read(bytes(start), available)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(start: bytes, available: int) -> SnapshotLayout:
+    """Read a header; the last ones are remembered, since one load reads its own several times."""
+    if len(start) < PAGE:
+        raise BlockFormatError(f"it has {len(start)} bytes, a snapshot has {PAGE} at least")
+    pages, rest = divmod(int.from_bytes(start[:8], "little") + 8, PAGE)
+    if rest or not 1 <= pages <= MOST_PAGES or start[8:9] != b"{":
+        raise BlockFormatError("it does not begin with the header of a snapshot")
+    if len(start) < pages * PAGE:
+        raise BlockFormatError(f"its header of {pages * PAGE} bytes ends after {len(start)}")
+    header = start[: pages * PAGE]
+    try:
+        metadata = json.loads(header[8:])["__metadata__"]
+        found = {name: metadata[name] for name in ("format", "version", "fingerprint")}
+    except _REFUSED:
+        raise BlockFormatError("its header is no description of a snapshot") from None
+    if found["format"] == FORMAT:
+        raise BlockFormatError(
+            "it is a buffer's own file, no snapshot: replay.attach(path=...) opens it"
+        )
+    if found["format"] != SNAPSHOT_FORMAT:
+        raise BlockFormatError(f"its format is {found['format']!r}, not {SNAPSHOT_FORMAT!r}")
+    if found["version"] != str(VERSION):
+        raise BlockFormatError(
+            f"its format version is {found['version']}, this release reads version {VERSION}"
+        )
+    try:
+        snapshot = SnapshotLayout(
+            Layout(
+                Schema.from_json(json.loads(metadata["schema"])),
+                int(metadata["capacity"]),
+                int(metadata["streams"]),
+                json.loads(metadata["sampler"]),
+                json.loads(metadata["limiter"]),
+            )
+        )
+    except _REFUSED as error:
+        raise BlockFormatError(f"its header describes no buffer: {error}") from None
+    if snapshot.header != header:
+        raise BlockFormatError(
+            f"its header, of fingerprint {found['fingerprint']}, contradicts itself"
+        )
+    if snapshot.nbytes != available:
+        raise BlockFormatError(f"it has {available} bytes, its header says {snapshot.nbytes}")
+    return snapshot
