@@ -288,3 +288,13 @@ def entry_point(kernel: Any, signature: Any, *, nogil: bool = False) -> Callable
     form = kernel.form(nogil)
     form.compile(signature)
     return form.overloads[signature].entry_point
+
+
+if hasattr(os, "register_at_fork") and not INTERPRETED:
+    # A child that is forked while another thread compiles inherits the compiler's lock, which
+    # nobody there will ever let go. So whoever forks waits for the compiler first.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )

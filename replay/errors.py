@@ -21,6 +21,10 @@ class ClosedError(ReplayError):
     """The buffer was closed."""
 
 
+class WaitTimeoutError(ReplayError, TimeoutError):
+    """What was waited for did not come in time; nothing was stored or drawn."""
+
+
 class BlockError(ReplayError):
     """A block of memory cannot be created or attached."""
 
@@ -37,9 +41,17 @@ class BlockFormatError(BlockError):
     """The bytes are not a block that this release reads: foreign, cut short or damaged."""
 
 
+class UnflushedError(BlockError):
+    """A file on disk was open when the machine went down, and may hold torn rows."""
+
+
 class RoomError(BlockError, MemoryError):
     """Memory, shared memory or the disk has too little room."""
 
 
 class JammedError(ReplayError):
     """Every slot of a stream is held by writers that never finished a row."""
+
+
+class OwnerGoneWarning(RuntimeWarning):
+    """The process that made a named buffer has closed it or died; attached ones go on."""

@@ -19,7 +19,6 @@ import replay
 from kernels import handle as words
 from kernels.members import MEMBERS
 from kernels.ring import ring_claim, ring_commit, ring_take
-from replay.memory import checkpoint
 from replay.memory.home import named_path
 from tests import naive
 from tests.homes import HOMES, WALKS, fewer, fresh_name, opened, refused, walking
@@ -357,19 +356,18 @@ def test_full_shared_memory_is_an_error_at_creation_and_no_bus_error():
         assert state.st_blocks * 512 >= state.st_size == buffer.nbytes
 
 
+@pytest.mark.compiled
 def test_saving_takes_no_second_copy_in_memory(tmp_path):
     """Pickling 2.5 GB took 17 GB; here, pieces of a fixed size."""
     with opened("private", 40, {"x": (np.uint8, (1 << 20,))}) as buffer:
         buffer.add(np.ones(1 << 20, np.uint8))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(checkpoint, "_STEP", 1 << 18)
-            tracemalloc.start()
-            try:
-                buffer.save(tmp_path / "snapshot")
-                buffer.restore(tmp_path / "snapshot")
-                _, most = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
+        tracemalloc.start()
+        try:
+            buffer.save(tmp_path / "snapshot")
+            buffer.restore(tmp_path / "snapshot")
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
         assert buffer.nbytes > 40 << 20
         assert most < 4 << 20
 
@@ -382,7 +380,7 @@ def test_a_snapshot_is_no_pickle(tmp_path):
     content = path.read_bytes()
     assert not zipfile.is_zipfile(path)
     size = int.from_bytes(content[:8], "little")
-    assert json.loads(content[8 : 8 + size])["__metadata__"]["format"] == "replay-block"
+    assert json.loads(content[8 : 8 + size])["__metadata__"]["format"] == "replay-snapshot"
 
     class Explosive:
         def __reduce__(self):

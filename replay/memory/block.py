@@ -1,5 +1,6 @@
 """A block: one piece of mapped memory that describes itself."""
 
+import atexit
 import contextlib
 import errno
 import mmap
@@ -35,6 +36,8 @@ if sys.platform != "win32":
 
 #: What the ready word holds once all else is in place: "REPLAY01" as a little-endian integer.
 READY_WORD = int.from_bytes(b"REPLAY01", "little")
+#: A block is for its user alone.
+MODE = 0o600
 #: Bytes reserved at a time, so that a long reservation can say how far it is.
 _STEP = 1 << 28
 
@@ -72,9 +75,13 @@ class Block:
     ) -> None:
         self.layout = layout
         self.path = path
+        #: Whether it is known by a name, and not by the path of its file.
+        self.named = False
         self.memory: npt.NDArray[np.uint8] = np.frombuffer(memory, np.uint8)
         self.held = Held(path, descriptor, os.getpid() if created else 0, unlink)
         self._release = weakref.finalize(self, self.held.release)
+        self._release.atexit = False
+        _all_held.add(self.held)
         # Children of multiprocessing end without the interpreter's exit, and forget what was
         # registered before they began to run, but not this.
         multiprocessing.util.register_after_fork(self.held, Held.release_at_end)
@@ -146,6 +153,7 @@ class Block:
             os.close(descriptor)
             raise
         block = cls(layout, memory, path, descriptor, True, named)
+        block.named = named
         block._begin()
         return block
 
@@ -191,34 +199,13 @@ class Block:
                 raise BlockError(f"{where} cannot be mapped: {error}") from None
             raise
         block = cls(layout, memory, path, descriptor, False, False)
+        block.named = named
         if load_word(block.part("control"), READY) != READY_WORD:
             block.close()
             raise BlockFormatError(
                 f"{where} is no block of ours: its creator did not finish it, or is still at it"
             )
         return block
-
-    @staticmethod
-    def layout_of(path: pathlib.Path) -> Layout:
-        """
-        Read the layout of a file, checking every byte of its header.
-
-        Raises
-        ------
-        BlockMissingError, BlockFormatError, BlockError
-        """
-        if path.exists() and not path.is_file():
-            raise BlockFormatError(f"{str(path)!r} is no block of ours: it is no regular file")
-        try:
-            with open(path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                return read_header(file.read(PAGE * MOST_PAGES), size)
-        except FileNotFoundError:
-            raise BlockMissingError(f"{str(path)!r} does not exist") from None
-        except BlockFormatError as error:
-            raise BlockFormatError(f"{str(path)!r} is no block of ours: {error}") from None
-        except OSError as error:
-            raise BlockError(f"{str(path)!r} cannot be read: {error}") from None
 
     def part(self, name: str) -> npt.NDArray[Any]:
         """
@@ -239,10 +226,10 @@ class Block:
         """Whether this process has let the block go."""
         return not self._release.alive
 
-    def flush(self) -> None:
-        """Hand the pages of a file on disk to it; no news for the other homes."""
-        if isinstance(self.memory.base, mmap.mmap):
-            self.memory.base.flush()
+    def is_at_its_path(self) -> bool:
+        """Say whether others can still open the block."""
+        descriptor = self.held.descriptor
+        return self.path is not None and descriptor is not None and _is_at(self.path, descriptor)
 
     def close(self) -> None:
         """Let the block go; its creator unlinks the name. Closing twice is harmless."""
@@ -284,8 +271,8 @@ class Held:
         self.descriptor = descriptor
         self.creator = creator
         self.unlink = unlink
-        #: Leaves the register; False where threads are still inside kernels.
-        self.leave: Callable[[], bool] = _nothing
+        #: Leaves the register, see `Members.leave`.
+        self.leave: Callable[[bool], bool] = _nothing
         self._at_end: multiprocessing.util.Finalize | None = None
 
     @property
@@ -293,17 +280,24 @@ class Held:
         """Whether this process made the block; a child that was forked since did not."""
         return self.creator == os.getpid()
 
-    def release(self) -> None:
-        """Leave the register, close, and where this process created the block unlink it."""
+    def release(self, at_end: bool = False) -> None:
+        """
+        Leave the register, close, and where this process created the block unlink it.
+
+        Parameters
+        ----------
+        at_end : bool
+            The process ends with the block open.
+        """
         leave, self.leave = self.leave, _nothing
-        left = leave()
-        at_end, self._at_end = self._at_end, None
-        if at_end is not None:
-            at_end.cancel()
+        left = leave(at_end)
+        if self._at_end is not None:
+            self._at_end.cancel()
+            self._at_end = None
         if self.path is not None and self.descriptor is not None and self.created and self.unlink:
             self.unlink = False
             _remove(self.path, self.descriptor)
-        # With threads inside, the process is about to end: until it has, the locks say so.
+        # With other threads inside, the locks are held until the process has ended.
         if left and self.descriptor is not None:
             descriptor, self.descriptor = self.descriptor, None
             with contextlib.suppress(OSError):
@@ -329,11 +323,23 @@ class Held:
     @staticmethod
     def release_at_end(held: "Held") -> None:
         """Have a child of multiprocessing release what it holds."""
-        held._at_end = multiprocessing.util.Finalize(held, Held.release, (held,), exitpriority=0)
+        # Late: after the threads of multiprocessing's queues, of priority -5, have ended.
+        held._at_end = multiprocessing.util.Finalize(
+            held, Held.release, (held, True), exitpriority=-10
+        )
 
 
-def _nothing() -> bool:
+def _nothing(at_end: bool) -> bool:
     return True
+
+
+_all_held: "weakref.WeakSet[Held]" = weakref.WeakSet()
+
+
+@atexit.register
+def _release_all() -> None:
+    for held in list(_all_held):
+        held.release(at_end=True)
 
 
 def load_word(control: npt.NDArray[np.int64], line: int) -> int:
@@ -489,7 +495,7 @@ def _create(path: pathlib.Path) -> int:
     """Create a file that did not exist, and lock it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     while True:
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags, MODE)
         try:
             _lock(descriptor)
             if os.fstat(descriptor).st_nlink:

@@ -14,8 +14,8 @@ The layout: where each part of a block lies, and the header that says so.
 Parts begin at multiples of 64 bytes. The header is a valid safetensors header (eight bytes of
 length, JSON padded with blanks), so that stock tools open a file of this format; gaps are declared
 as padding tensors. The JSON's metadata says what the buffer is (schema, capacity, streams,
-sampler), every offset follows from that, and whoever attaches computes the layout anew and
-compares. The fingerprint is a CRC-32 of what follows from it all.
+sampler, limiter), every offset follows from that, and whoever attaches computes the layout anew
+and compares. The fingerprint is a CRC-32 of what follows from it all.
 """
 
 import dataclasses
@@ -34,6 +34,8 @@ from replay.errors import BlockFormatError, InputError, ReplayError
 from replay.memory.fields import Schema
 
 FORMAT = "replay-block"
+#: What `save` writes, see `snapshot_layout`.
+SNAPSHOT_FORMAT = "replay-snapshot"
 VERSION = 2
 #: The header is made of pages of so many bytes, at most so many.
 PAGE = 4096
@@ -53,6 +55,17 @@ _TENSOR_TYPES = {
     "|b1": "BOOL", "|u1": "U8", "|i1": "I8", "<u2": "U16", "<i2": "I16", "<f2": "F16",
     "<u4": "U32", "<i4": "I32", "<f4": "F32", "<u8": "U64", "<i8": "I64", "<f8": "F64",
 }  # fmt: skip
+
+#: What reading a header that somebody made up may raise; an infinite capacity overflows.
+_REFUSED = (
+    ReplayError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +104,8 @@ class Layout:
     streams : int
     sampler : dict
         The sampler in what JSON can hold; "tree" and "minima" say which parts it needs.
+    limiter : dict
+        The rate limiter in what JSON can hold; empty where there is none.
 
     Raises
     ------
@@ -102,6 +117,7 @@ class Layout:
     capacity: int
     streams: int
     sampler: dict[str, Any]
+    limiter: dict[str, Any] = dataclasses.field(default_factory=dict)
     parts: dict[str, Part] = dataclasses.field(init=False, compare=False, repr=False)
     places: dict[str, Place] = dataclasses.field(init=False, compare=False, repr=False)
     header: bytes = dataclasses.field(init=False, compare=False, repr=False)
@@ -186,6 +202,7 @@ class Layout:
             "capacity": str(self.capacity),
             "streams": str(self.streams),
             "sampler": json.dumps(self.sampler, sort_keys=True),
+            "limiter": json.dumps(self.limiter, sort_keys=True),
         }
         tensors: dict[str, Any] = {}
         end = start
@@ -235,8 +252,10 @@ def read_header(start: bytes, available: int) -> Layout:
     try:
         metadata = json.loads(header[8:])["__metadata__"]
         found = {name: metadata[name] for name in ("format", "version", "fingerprint")}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except _REFUSED:
         raise BlockFormatError("its header is no description of a block") from None
+    if found["format"] == SNAPSHOT_FORMAT:
+        raise BlockFormatError("it is a snapshot: replay.load opens it")
     if found["format"] != FORMAT:
         raise BlockFormatError(f"its format is {found['format']!r}, not {FORMAT!r}")
     if found["version"] != str(VERSION):
@@ -249,8 +268,9 @@ def read_header(start: bytes, available: int) -> Layout:
             int(metadata["capacity"]),
             int(metadata["streams"]),
             json.loads(metadata["sampler"]),
+            json.loads(metadata["limiter"]),
         )
-    except (ReplayError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _REFUSED as error:
         raise BlockFormatError(f"its header describes no buffer: {error}") from None
     if layout.header != header:
         raise BlockFormatError(

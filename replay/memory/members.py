@@ -7,6 +7,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from kernels.faults import JOINED, fault_point
 from replay.errors import BlockError
 from replay.memory.block import Block
 from replay.memory.owner import Owner, Ownership
+from replay.memory.process import namespace, started
 
 if sys.platform != "win32":
     import fcntl
@@ -58,6 +60,8 @@ class Member:
         Of process ids: the pid means something in it alone. 0 where that is not told.
     since : float
         When it joined, in seconds since 1970.
+    inside : bool
+        Whether one of its threads is changing what repair must not correct meanwhile.
     alive : bool
     """
 
@@ -67,6 +71,7 @@ class Member:
     started: int
     namespace: int
     since: float
+    inside: bool
     alive: bool
 
 
@@ -92,6 +97,8 @@ class Members:
         self._repairs = control[words.REPAIRS]
         self.ownership = Ownership(self._ready)
         self.number = -1
+        #: Called while the place is still held.
+        self.before_leaving: Callable[[], None] = _nothing
 
     @property
     def used(self) -> int:
@@ -121,7 +128,7 @@ class Members:
                 continue
             line = self._lines[number]
             pid = os.getpid()
-            line[:] = 0
+            # Not its counts of entries: `members_quiet` would take a smaller one for an older one.
             line[members.PROCESS] = pid
             line[members.STARTED] = started(pid)
             line[members.NAMESPACE] = namespace()
@@ -155,7 +162,9 @@ class Members:
             place until the system drops its locks, as one who dies does; a place given away while
             they are inside would be changed by two.
         """
+        before, self.before_leaving = self.before_leaving, _nothing
         if self.number >= 0:
+            before()
             if self._lines[self.number, members.STATE] == members.CREATOR:
                 self.ownership.end(died=False)
             if at_end and threading.active_count() > 1:
@@ -170,29 +179,18 @@ class Members:
         self.ownership = Ownership(self._ready)
         return True
 
+    def alone(self) -> bool:
+        """Say whether nobody else who lives has the block open."""
+        descriptor = self._held.descriptor
+        return descriptor is None or not place_held(descriptor, 0, members.MEMBERS)
+
     def owner(self) -> Owner:
         """Say who made the block, and whether it still has it open."""
         return self.ownership.look(self._alive)
 
     def table(self) -> list[Member]:
         """List who has the block open, or died with it open."""
-        listed = []
-        for number in range(self.used):
-            line = [int(word) for word in self._lines[number]]
-            if line[members.STATE] == members.FREE:
-                continue
-            listed.append(
-                Member(
-                    number,
-                    STATES.get(line[members.STATE], "unknown"),
-                    line[members.PROCESS],
-                    line[members.STARTED],
-                    line[members.NAMESPACE],
-                    line[members.JOINED_AT] / 1e9,
-                    self._alive(number),
-                )
-            )
-        return listed
+        return list_members(self._lines[: self.used], self._alive)
 
     def dead(self) -> list[int]:
         """List the numbers of those who died with the block open."""
@@ -205,7 +203,7 @@ class Members:
         line: npt.NDArray[np.int64] = self._lines[number]
         return line
 
-    def hold_for_repair(self, numbers: list[int]) -> list[int]:
+    def hold_for_repair(self, numbers: list[int]) -> list[int] | None:
         """
         Become the one who repairs.
 
@@ -216,11 +214,11 @@ class Members:
 
         Returns
         -------
-        list of int
-            Those who are, and nobody else is at; empty where another process repairs.
+        list of int or None
+            Those who are, perhaps none; None where another process repairs.
         """
         if not self._lock(_REPAIR):
-            return []
+            return None
         held = [number for number in numbers if self._lock(number)]
         # One that was repaired since, and perhaps taken anew and left, needs nothing any more.
         kept = [number for number in held if self._lines[number, members.STATE] != members.FREE]
@@ -229,8 +227,6 @@ class Members:
         if any(self._lines[number, members.STATE] == members.CREATOR for number in kept):
             # Before its place is another's: who looks must not take that one for the owner.
             self.ownership.end(died=True)
-        if not kept:
-            self._unlock(_REPAIR)
         return kept
 
     def count_repairs(self, dead: int, slots: int, sums: int) -> None:
@@ -246,13 +242,11 @@ class Members:
         numbers : list of int
             What `hold_for_repair` gave.
         done : bool
-            False: their sums are still to be corrected.
+            False: something is still to be done, and their lines say what.
         """
         for number in numbers:
             if done:
                 self._lines[number] = 0
-            else:
-                self._lines[number, members.STATE] = members.MENDING
             self._unlock(number)
         self._unlock(_REPAIR)
 
@@ -263,12 +257,7 @@ class Members:
         if descriptor is None:
             # Private memory: whoever else stands in it was copied along by a fork.
             return False
-        if _GET is None:
-            # Without such locks nobody can be told dead for sure, and nothing is repaired.
-            return True
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCKS + number, 1, 0)
-        told = _FLOCK.unpack(fcntl.fcntl(descriptor, _GET, asked))
-        return bool(told[0] != fcntl.F_UNLCK)
+        return place_held(descriptor, number)
 
     def _lock(self, number: int) -> bool:
         return self._set_lock(number, exclusive=True)
@@ -290,37 +279,59 @@ class Members:
         return True
 
 
-def started(pid: int) -> int:
+def list_members(lines: npt.NDArray[np.int64], alive: Callable[[int], bool]) -> list[Member]:
     """
-    Say when a process started.
+    List who has a block open, or died with it open.
 
     Parameters
     ----------
-    pid : int
+    lines : (used, 8) int64 ndarray
+    alive : callable
+        Says of a number whether its place is held.
 
     Returns
     -------
-    int
-        Clock ticks since the machine did; 0 where the system does not tell.
+    list of Member
     """
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            # The name, in parentheses, may hold anything.
-            return int(file.read().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
+    return [
+        Member(
+            number,
+            STATES.get(line[members.STATE], "unknown"),
+            line[members.PROCESS],
+            line[members.STARTED],
+            line[members.NAMESPACE],
+            line[members.JOINED_AT] / 1e9,
+            bool((line[members.INSIDE] | line[members.CLEARING]) & members.INSIDE_COUNT),
+            alive(number),
+        )
+        for number, line in enumerate(lines.tolist())
+        if line[members.STATE] != members.FREE
+    ]
 
 
-def namespace() -> int:
+def _nothing() -> None:
+    return None
+
+
+def place_held(descriptor: int, number: int, count: int = 1) -> bool:
     """
-    Say which namespace of process ids this process is in.
+    Say whether a process that lives holds a place, or one of several; nothing is changed by it.
+
+    Parameters
+    ----------
+    descriptor : int
+        An open file of the block; what is held by this very opening is not seen.
+    number : int
+    count : int
+        Places from `number` on.
 
     Returns
     -------
-    int
-        0 where the system does not tell.
+    bool
+        True too where the system has no such locks: nobody can be told dead for sure.
     """
-    try:
-        return os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        return 0
+    if _GET is None:
+        return True
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _LOCKS + number, count, 0)
+    told = _FLOCK.unpack(fcntl.fcntl(descriptor, _GET, asked))
+    return bool(told[0] != fcntl.F_UNLCK)

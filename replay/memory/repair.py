@@ -39,7 +39,9 @@ class Repaired:
     finished: bool = True
 
 
-def repair(layout: Layout, register: Members, handle: Any, calls: Calls) -> Repaired:
+def repair(
+    layout: Layout, register: Members, handle: Any, calls: Calls, *, always: bool = False
+) -> Repaired:
     """
     Free what the dead hold, and correct counts and sums that they left between two steps.
 
@@ -52,31 +54,39 @@ def repair(layout: Layout, register: Members, handle: Any, calls: Calls) -> Repa
     handle : (words,) int64 ndarray
         Of this process.
     calls : Calls
+    always : bool
+        Correct counts and sums also where nobody died.
 
     Returns
     -------
     Repaired
     """
     thought = register.dead()
-    if not thought:
+    if not thought and not always:
         return Repaired()
     dead = register.hold_for_repair(thought)
-    if not dead:
+    if dead is None:
         return Repaired(finished=False)
+    if not dead and not always:
+        # Another process has done it meanwhile.
+        register.release_after_repair(dead, done=True)
+        return Repaired()
     finished = False
     slots = sums = 0
     try:
-        clearing = False
-        for number in dead:
-            line = register.line(number)
-            clearing |= bool(line[members.CLEARING] & 0xFFFF)
+        lines = [register.line(number) for number in dead]
+        # Each note of what is to be done goes after it is done: this process may die too.
+        for number, line in zip(dead, lines, strict=True):
             # What it was inside of, it will not leave.
             line[members.INSIDE] = 0
-            line[members.CLEARING] = 0
             if line[members.STATE] != members.MENDING:
                 slots += _free_slots(layout, number, handle, calls)
-        if clearing:
+                line[members.STATE] = members.MENDING
+        if any(line[members.CLEARING] & members.INSIDE_COUNT for line in lines):
             calls.rows_forget(handle)
+        for line in lines:
+            line[members.CLEARING] = 0
+        _clear_leaves(layout, handle, calls)
         counted = any(calls.counts_repair(handle) for _ in range(_TRIES))
         sums = calls.sums_repair(handle)
         finished = bool(counted and sums >= 0)
@@ -96,3 +106,13 @@ def _free_slots(layout: Layout, number: int, handle: Any, calls: Calls) -> int:
         progress.step(first)
     progress.end()
     return freed
+
+
+def _clear_leaves(layout: Layout, handle: Any, calls: Calls) -> None:
+    if "tree" not in layout.parts:
+        return
+    progress = Progress("looking for priorities of empty slots", layout.capacity)
+    for first in range(0, layout.capacity, _STEP):
+        calls.leaves_repair(handle, first, min(_STEP, layout.capacity - first))
+        progress.step(first)
+    progress.end()

@@ -1,6 +1,9 @@
 """The ring: a block's rows, taken in and given out."""
 
+import functools
+import mmap
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -10,17 +13,29 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.codes import CLOSED
+from kernels.codes import CLOSED, HELD_BACK
 from kernels.jit import interpreted
 from kernels.ring import BASE, BURNT, FILLED, HEAD
 from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
 from kernels.tree import tree_levels
-from replay.errors import BlockError, ClosedError, FieldError, InputError, JammedError
-from replay.memory.block import Block
+from replay.errors import (
+    BlockError,
+    ClosedError,
+    FieldError,
+    InputError,
+    JammedError,
+    WaitTimeoutError,
+)
+from replay.memory.block import Block, shown
 from replay.memory.calls import load_calls, structure
+from replay.memory.damage import check_words
+from replay.memory.durability import Durability
 from replay.memory.fields import Field
+from replay.memory.limiter import RateLimiter
 from replay.memory.members import Members
+from replay.memory.owner import is_this_process, warn_owner_gone
 from replay.memory.repair import Repaired, repair
+from replay.memory.waiting import Waiting
 
 #: Seconds between two looks at who has died, where something was noticed; and after a repair that
 #: somebody who is stopped did not let finish.
@@ -51,15 +66,24 @@ class Ring:
     Parameters
     ----------
     block : Block
+    force : bool
+        Also a file that was open when its machine went down.
+
+    Raises
+    ------
+    BlockFormatError, UnflushedError
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, *, force: bool = False) -> None:
         self.block = block
         self.layout = block.layout
         self.fields = block.layout.schema.fields
+        self.limiter = RateLimiter.read(block.layout.limiter, block.layout.capacity)
+        check_words(block)
         self.calls = load_calls(prioritized="tree" in block.layout.parts)
         self.members = Members(block)
         self.members.join()
+        self._durability = None if block.path is None or block.named else self._begin(force)
         self.handle = self._handle()
         self._others: list[weakref.ref[Handle]] = []
         self._heads = block.part("heads")
@@ -67,8 +91,12 @@ class Ring:
         self._closed = False
         self._lost = ""
         self._next_look = 0.0
+        self._repairing = threading.Lock()
+        self._owner_watched = block.named and not block.held.created
         _open_rings.add(self)
         self.repair()
+        # It may have gone before this one came, and without it nobody removes the name.
+        self.watch_owner()
 
     def _handle(self) -> Handle:
         layout, block = self.layout, self.block
@@ -107,7 +135,32 @@ class Ring:
             line[SCALAR] = id(field.dtype.type)
             line[NDIM] = len(field.shape)
             line[DIMS : DIMS + len(field.shape)] = field.shape
+        if self.limiter is not None:
+            self.limiter.prepare(handle)
         return handle
+
+    def _begin(self, force: bool) -> Durability:
+        line = self.block.part("control")[words.DURABILITY]
+        # NumPy puts a memoryview between an array and the mapping.
+        memory = getattr(self.block.memory.base, "obj", None)
+        assert isinstance(memory, mmap.mmap)
+        durability = Durability(memory, line, repr(str(self.block.path)))
+        durability.begin(force=force)
+        # Kept by the register, which lives as long as what is to be let go.
+        self.members.before_leaving = functools.partial(durability.end, self.members.alone)
+        return durability
+
+    def flush(self) -> None:
+        """
+        Bring every page of a file to the disk; there is nothing to do in the other homes.
+
+        Raises
+        ------
+        ClosedError
+        """
+        self.check_open(self.handle)
+        if self._durability is not None:
+            self.run(self._durability.flush)
 
     def stream_handle(self, stream: int) -> Handle:
         """
@@ -132,7 +185,9 @@ class Ring:
     @property
     def size(self) -> int:
         """Rows that are stored now."""
-        return int(self._heads[:, FILLED].sum())
+        filled = int(self._heads[:, FILLED].sum())
+        # What deaths left uncounted, or twice, is not there until it is repaired.
+        return min(max(filled, 0), self.layout.capacity)
 
     @property
     def added(self) -> int:
@@ -209,8 +264,62 @@ class Ring:
         ids = np.empty(count, np.int64)
         if count:
             sources = np.array([array.ctypes.data for array in rows.values()], np.int64)
+            if self.limiter is not None:
+                self.await_turn(handle, self.run, self.calls.insert_claim, handle, count)
             self._store_rest(handle, sources, ids, 0)
         return ids
+
+    def await_turn(self, handle: Handle, call: Callable[..., int], *arguments: Any) -> int:
+        """
+        Make a call that adds rows until the limiter does not hold it back.
+
+        Parameters
+        ----------
+        handle : Handle
+            Whose stream takes the rows.
+        call : callable
+            Gives HELD_BACK where nothing was done, and anything else when it is done.
+        *arguments
+            Its own.
+
+        Returns
+        -------
+        int
+            What the call gave.
+
+        Raises
+        ------
+        WaitTimeoutError, ClosedError
+        """
+        waiting = None
+        while True:
+            self.check_open(handle)
+            code = call(*arguments)
+            if code != HELD_BACK or self.limiter is None:
+                return code
+            waiting = waiting or Waiting(self.limiter.timeout)
+            if not waiting.nap():
+                raise WaitTimeoutError(
+                    f"an add was held back for {waiting.timeout:g} s: {self.limiter_state()}"
+                )
+            self.look_after(handle)
+
+    def limiter_state(self) -> str:
+        """Say how the limiter stands; "" where there is none."""
+        if self.limiter is None:
+            return ""
+        return self.limiter.explain(self.block.part("control"), self.size)
+
+    def begin_limiter(self) -> None:
+        """Let the limiter count anew, from the rows that are stored."""
+        if self.limiter is not None:
+            self.limiter.begin(self.block.part("control"), self.size)
+
+    def give_back(self, handle: Handle, inserts: int, samples: int) -> None:
+        """Give the limiter back what was claimed for rows that were not added or not drawn."""
+        # A handle that is open holds the memory; that of a closed ring does not.
+        if self.limiter is not None and handle[words.OPEN]:
+            self.run(self.calls.claims_back, handle, inserts, samples)
 
     def _store_rest(
         self,
@@ -222,16 +331,18 @@ class Ring:
         """Store the rows behind the first `stored`, once more where the dead held all slots."""
         sizes = np.array([field.nbytes for field in self.fields.values()], np.int64)
         stream = int(handle[words.STREAM])
-        for last in (False, True):
-            rest = ids[stored:]
-            stored += self.run(
-                self.calls.rows_add, handle, sources + sizes * stored, stream, rest.size, rest
-            )
-            self.look_after(handle, now=stored < ids.size)
-            if stored == ids.size:
-                return
-            if last:
-                break
+        try:
+            for _ in range(2):
+                rest = ids[stored:]
+                stored += self.run(
+                    self.calls.rows_add, handle, sources + sizes * stored, stream, rest.size, rest
+                )
+                self.look_after(handle, now=stored < ids.size)
+                if stored == ids.size:
+                    return
+        finally:
+            if stored < ids.size:
+                self.give_back(handle, ids.size - stored, 0)
         rows = f"; {stored} of {ids.size} rows were stored" if ids.size > 1 else ""
         raise JammedError(
             f"no slot is free: writers that live hold all {self.layout.rows} slots of the stream "
@@ -330,6 +441,7 @@ class Ring:
         """Forget every row and its priority; ids go on growing."""
         self.check_open(self.handle)
         self.run(self.calls.rows_clear, self.handle)
+        self.begin_limiter()
 
     def run(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """
@@ -368,10 +480,16 @@ class Ring:
         self._next_look = moment + _PAUSE
         if not self.repair().finished:
             self._next_look = moment + _PAUSE_UNFINISHED
+        self.watch_owner()
 
-    def repair(self) -> Repaired:
+    def repair(self, *, always: bool = False) -> Repaired:
         """
         Free what dead processes hold, and correct what they left between two steps.
+
+        Parameters
+        ----------
+        always : bool
+            Correct counts and sums also where nobody died.
 
         Returns
         -------
@@ -382,16 +500,38 @@ class Ring:
         ClosedError
         """
         self.check_open(self.handle)
-        done: Repaired = self.run(repair, self.layout, self.members, self.handle, self.calls)
+        # The locks of the file tell processes apart, but not the threads of one.
+        if not self._repairing.acquire(blocking=False):
+            return Repaired(finished=False)
+        try:
+            call = functools.partial(repair, always=always)
+            done: Repaired = self.run(call, self.layout, self.members, self.handle, self.calls)
+        finally:
+            self._repairing.release()
         return done
+
+    def watch_owner(self) -> None:
+        """Warn, once, when the process that made a named block has gone, if it was another one."""
+        if not self._owner_watched or self._closed:
+            return
+        owner = self.members.owner()
+        if owner.state in ("closed", "dead"):
+            self._owner_watched = False
+            if not is_this_process(owner):
+                assert self.block.path is not None
+                name = shown(self.block.path, named=True)
+                warn_owner_gone(owner, name, attachable=self.block.is_at_its_path())
 
     def after_fork(self) -> None:
         """Become a member of its own in a child, which has inherited the parent's handles."""
         self._running.clear()
+        # Another thread of the parent may have been at it.
+        self._repairing = threading.Lock()
         if self._closed:
             return
         try:
             self.members.number = -1
+            self._owner_watched = self.block.named
             self.block.held.reopen()
             self.members.join()
         except (OSError, BlockError) as error:

@@ -121,7 +121,9 @@ def test_a_name_left_behind_by_a_killed_creator_is_found():
     try:
         with pytest.raises(replay.BlockExistsError, match=r"left behind .*killed.*replay\.unlink"):
             replay.ReplayBuffer(10, FIELDS, name=name)
-        with replay.attach(name) as buffer:
+        with pytest.warns(replay.OwnerGoneWarning, match=f"{process.pid}.* died"):
+            buffer = replay.attach(name)
+        with buffer:
             assert set(buffer.sample(60).number.tolist()) == {1, 2, 3}
             with pytest.raises(replay.BlockError, match="is open"):
                 replay.unlink(name)

@@ -18,6 +18,7 @@ from kernels.priorities import priority_ceiling
 from kernels.random import random_below
 from kernels.tree import tree_leaf_bits
 from tests import naive
+from tests.processes import python
 
 PACKAGE = pathlib.Path(jit.__file__).parent
 
@@ -262,3 +263,36 @@ def test_the_fingerprint_covers_sources_and_bounds_checks(monkeypatch):
 def test_compiling_is_off_where_it_was_switched_off():
     assert bool(int(os.environ.get("NUMBA_DISABLE_JIT", "0"))) == INTERPRETED
     assert isinstance(kernel(lambda value: value), jit.Kernel) != INTERPRETED
+
+
+FORK_WHILE_COMPILING = """
+import os, threading, time, warnings
+import numba
+from numba.core.compiler_lock import global_compiler_lock
+import kernels.jit
+
+warnings.simplefilter("ignore")
+inside = threading.Event()
+
+def compile_for_long():
+    with global_compiler_lock:
+        inside.set()
+        time.sleep(0.3)
+
+thread = threading.Thread(target=compile_for_long)
+thread.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    assert numba.njit(lambda x: x * 2)(21) == 42
+    os._exit(0)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_forked_while_another_thread_compiles_can_compile():
+    done = python(FORK_WHILE_COMPILING)
+    assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr

@@ -1,0 +1,1 @@
+"""What the `replay` command can do, a file a command."""
