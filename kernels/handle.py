@@ -24,13 +24,16 @@ are of this process; nothing of a handle is shared.
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
     control             one cache line each
-    READY               the format's ready word, stored last; lines of members ever used
+    READY               the format's ready word, stored last; lines of members ever used; from
+                        word 3 who made the block, see `replay.memory.owner`
     GENERATOR           seed, next counter
     PRIORITY            the largest leaf so far
-    SAMPLES             rows drawn, batches drawn
+    SAMPLES             rows drawn, batches drawn; sum of the ages of rows given out, their number
     UPDATES             priorities applied, batches of them
     STALE REDRAWS SATURATED     one counter a line
     REPAIRS             members that died, slots freed, sums corrected
+    DURABILITY          see replay.memory.durability
+    AGES                four lines: of one row a batch, how many had an age of so many bits
     LIMITER             the balance, see `limit`
 """
 
@@ -89,6 +92,8 @@ STALE = 5
 REDRAWS = 6
 SATURATED = 7
 REPAIRS = 8
+DURABILITY = 10
+AGES = 12
 LIMITER = 9
 CONTROL_LINES = 24
 _WORDS = 8

@@ -38,7 +38,8 @@ MENDING = 3
 
 _LINE = 8
 _ENTRY = 1 << 16
-_COUNT = _ENTRY - 1
+#: The bits of INSIDE and CLEARING that say how many are inside.
+INSIDE_COUNT = _ENTRY - 1
 
 
 @kernel
@@ -110,15 +111,15 @@ def member_leave(member: np.ndarray, word: int) -> None:
 
 
 @kernel
-def members_quiet(members: np.ndarray, count: int, word: int) -> int:
+def members_quiet(members: np.ndarray, ready: np.ndarray, word: int) -> int:
     """
     Say whether nobody is inside, by a number that changes when somebody enters.
 
     Parameters
     ----------
     members : (1024, 8) int64
-    count : int
-        Lines that were ever used.
+    ready : (8,) int64
+        As member_counted; read anew each time, for those who have joined between two calls.
     word : int
         INSIDE or CLEARING.
 
@@ -137,9 +138,9 @@ def members_quiet(members: np.ndarray, count: int, word: int) -> int:
     Source: own.
     """
     entries = 0
-    for member in range(count):
+    for member in range(load(ready, 1)):
         announced = load(members, member * _LINE + word)
-        if announced & _COUNT != 0:
+        if announced & INSIDE_COUNT != 0:
             return -1
         entries += announced
     return entries

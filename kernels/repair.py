@@ -10,7 +10,7 @@ ring and the tree work meanwhile, with a slot more or less to count and a draw t
 import numpy as np
 
 from kernels.atomics import compare_and_swap, exchange, fetch_add, load
-from kernels.faults import FREED, MENDED, RECOUNTED, fault_point
+from kernels.faults import FREED, MENDED, MINIMUM, RECOUNTED, fault_point
 from kernels.jit import INTERPRETED, kernel
 from kernels.members import CLEARING, INSIDE, members_quiet
 from kernels.minimum import minimum_line
@@ -60,7 +60,7 @@ def ring_recount(
     heads: np.ndarray,
     records: np.ndarray,
     members: np.ndarray,
-    count: int,
+    ready: np.ndarray,
     stream: int,
     rows: int,
 ) -> bool:
@@ -72,8 +72,8 @@ def ring_recount(
     heads : (streams, 8) int64, written
     records : (slots, width) int64
     members : (1024, 8) int64
-    count : int
-        Members that there ever were.
+    ready : (8,) int64
+        As members_quiet.
     stream : int
     rows : int
         Slots of a stream.
@@ -93,9 +93,10 @@ def ring_recount(
     and not yet counted, shows in a word or in a number that changed.
     Source: own.
     """
+    # First: rows that go and rows that come after it must not add up to no change.
+    quiet = members_quiet(members, ready, CLEARING)
     before = load(heads, stream * LINE + FILLED)
     base = load(heads, stream * LINE + BASE)
-    quiet = members_quiet(members, count, CLEARING)
     width = records.shape[1]
     holding = 0
     for slot in range(stream * rows, (stream + 1) * rows):
@@ -104,7 +105,11 @@ def ring_recount(
             return False
         if word != 0:
             holding += 1
-    if quiet < 0 or members_quiet(members, count, CLEARING) != quiet:
+    # Here too, and before the second look: without a clear the number only grows, so no row came
+    # meanwhile. A row that came and one that is cleared after that look would hide each other.
+    if load(heads, stream * LINE + FILLED) != before:
+        return False
+    if quiet < 0 or members_quiet(members, ready, CLEARING) != quiet:
         return False
     if load(heads, stream * LINE + BASE) != base:
         return False
@@ -145,7 +150,7 @@ def tree_lack(tree: np.ndarray, entry: int, line: int) -> int:
 
 
 @kernel
-def tree_mend(tree: np.ndarray, levels: np.ndarray, members: np.ndarray, count: int) -> int:
+def tree_mend(tree: np.ndarray, levels: np.ndarray, members: np.ndarray, ready: np.ndarray) -> int:
     """
     Correct every sum that a dead process left between a leaf and the root.
 
@@ -155,8 +160,8 @@ def tree_mend(tree: np.ndarray, levels: np.ndarray, members: np.ndarray, count: 
     levels : (depth + 1,) int64
     members : (1024, 8) int64
         Those of the dead were zeroed.
-    count : int
-        Members that there ever were.
+    ready : (8,) int64
+        As members_quiet.
 
     Returns
     -------
@@ -181,9 +186,9 @@ def tree_mend(tree: np.ndarray, levels: np.ndarray, members: np.ndarray, count: 
                 continue
             taken = False
             for _ in range(TRIES):
-                quiet = members_quiet(members, count, INSIDE)
+                quiet = members_quiet(members, ready, INSIDE)
                 lack = tree_lack(tree, entry, line)
-                taken = quiet >= 0 and members_quiet(members, count, INSIDE) == quiet
+                taken = quiet >= 0 and members_quiet(members, ready, INSIDE) == quiet
                 if taken:
                     if lack != 0:
                         fetch_add(tree, entry, lack)
@@ -221,4 +226,5 @@ def minimum_mend(minima: np.ndarray, tree: np.ndarray, levels: np.ndarray) -> No
             smallest = minimum_line(below, levels[level + 1] + node)
             while load(minima, entry) != smallest:
                 exchange(minima, entry, smallest)
+                fault_point(MINIMUM)
                 smallest = minimum_line(below, levels[level + 1] + node)

@@ -23,7 +23,7 @@ from kernels.handle import (
     handle_tree,
 )
 from kernels.jit import kernel
-from kernels.members import INSIDE, member_enter, member_leave
+from kernels.members import CLEARING, INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
 from kernels.ring import (
     BURNT,
@@ -39,6 +39,7 @@ from kernels.ring import (
 )
 from kernels.rows import rows_put, rows_put_many
 from kernels.tree import tree_fill
+from kernels.walk_leaf import leaf_settle
 
 #: Burnt tickets after which a writer gives up. A live writer leaves its slot within microseconds,
 #: or within milliseconds where the system takes its processor; a dead one never.
@@ -138,7 +139,12 @@ def rows_add(
             if taken == NOT_TAKEN:
                 break
             if not ring_current(heads, stream, ticket + got):
+                # Announced: a recount that misses a slot that goes must not miss one that comes.
+                member_enter(handle_member(handle), CLEARING)
                 ring_release(heads, records, stream, slot + got, taken)
+                if handle[TREE] != 0:
+                    leaf_settle(handle, slot + got)
+                member_leave(handle_member(handle), CLEARING)
                 break
             filled += np.int64(taken == TAKEN_EMPTY)
             got += 1

@@ -19,6 +19,7 @@ from kernels.handle import (
 )
 from kernels.jit import kernel
 from kernels.repair import minimum_mend, ring_free, ring_recount, tree_mend
+from kernels.tree import tree_get
 from kernels.walk_leaf import leaf_settle
 
 #: Passes over the tree until one finds nothing to correct.
@@ -28,12 +29,12 @@ PASSES = 8
 @kernel
 def slots_repair(handle: np.ndarray, writer: int, first: int, count: int) -> int:
     """
-    Empty the slots that a dead member was filling, and their leaves.
+    Empty the slots that a dead member was filling.
 
     Parameters
     ----------
     handle : (words,) int64
-        The block it points at is *written*.
+        The records it points at are *written*.
     writer : int
         The number of one who is known to be dead.
     first : int
@@ -56,11 +57,49 @@ def slots_repair(handle: np.ndarray, writer: int, first: int, count: int) -> int
     records = handle_records(handle)
     freed = 0
     for slot in range(first, first + count):
-        if ring_free(records, slot, writer):
-            freed += 1
-            if handle[TREE] != 0:
-                leaf_settle(handle, slot)
+        freed += np.int64(ring_free(records, slot, writer))
     return freed
+
+
+@kernel
+def leaves_repair(handle: np.ndarray, first: int, count: int) -> int:
+    """
+    Clear the leaves of empty slots.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+    first : int
+    count : int
+        Slots to look at.
+
+    Returns
+    -------
+    int
+        Leaves cleared.
+
+    Notes
+    -----
+    Units: leaves.
+    Cost: O(count), O(log capacity) more each.
+    Errors: none.
+    Sharing: any number of writers, readers, learners and repairers. A pass of its own: of one who
+    dies between the emptying of a slot and the clearing of its leaf nothing else tells.
+    Source: own.
+    """
+    if handle[TREE] == 0:
+        return 0
+    records = handle_records(handle)
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    width = records.shape[1]
+    cleared = 0
+    for slot in range(first, first + count):
+        if load(records, slot * width) == 0 and tree_get(tree, levels, slot) != 0:
+            leaf_settle(handle, slot)
+            cleared += 1
+    return cleared
 
 
 @kernel
@@ -89,10 +128,10 @@ def counts_repair(handle: np.ndarray) -> bool:
     heads = handle_heads(handle)
     records = handle_records(handle)
     members = handle_members(handle)
-    count = load(handle_line(handle, READY), 1)
+    ready = handle_line(handle, READY)
     done = True
     for stream in range(handle[STREAMS]):
-        if not ring_recount(heads, records, members, count, stream, handle[ROWS]):
+        if not ring_recount(heads, records, members, ready, stream, handle[ROWS]):
             done = False
     return done
 
@@ -125,10 +164,10 @@ def sums_repair(handle: np.ndarray) -> int:
     tree = handle_tree(handle)
     levels = handle_levels(handle)
     members = handle_members(handle)
-    count = load(handle_line(handle, READY), 1)
+    ready = handle_line(handle, READY)
     total = 0
     for _ in range(PASSES):
-        mended = tree_mend(tree, levels, members, count)
+        mended = tree_mend(tree, levels, members, ready)
         if mended < 0:
             return -1
         total += mended

@@ -27,10 +27,13 @@ from replay.errors import (
     FieldError,
     InputError,
     JammedError,
+    OwnerGoneWarning,
     ReplayError,
     RoomError,
+    UnflushedError,
+    WaitTimeoutError,
 )
-from replay.memory import Field, unlink
+from replay.memory import Field, Owner, RateLimiter, Repaired, unlink
 from replay.samplers import Linear, Proportional, Sampler, Uniform
 
 __version__ = "0.1.0"
@@ -47,12 +50,18 @@ __all__ = [
     "InputError",
     "JammedError",
     "Linear",
+    "Owner",
+    "OwnerGoneWarning",
     "Proportional",
+    "RateLimiter",
+    "Repaired",
     "ReplayBuffer",
     "ReplayError",
     "RoomError",
     "Sampler",
+    "UnflushedError",
     "Uniform",
+    "WaitTimeoutError",
     "Writer",
     "attach",
     "load",

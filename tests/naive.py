@@ -84,6 +84,18 @@ class Ring:
         self.slots[slot] = ("whole", ticket)
         self.counted[slot] = True
 
+    def free(self, slot, writer):
+        """Empty a slot that a writer was filling; say whether it was so."""
+        held = self.slots[slot]
+        if held is None or held[0] != "taken" or held[2] != writer:
+            return False
+        self.slots[slot] = None
+        return True
+
+    def recount(self):
+        """Count anew, from the slots alone."""
+        self.counted = [held is not None for held in self.slots]
+
     def clear(self):
         self.bases = list(self.heads)
         for slot, held in enumerate(self.slots):
@@ -151,6 +163,16 @@ def tree_lines(leaves, combine=sum):
         entries = [combine(line) for line in level]
 
 
+def tree_lacks(lines, levels):
+    """Say by how much each entry above the leaves differs from the line below it."""
+    lacks = {}
+    for level in range(len(levels) - 2):
+        for node in range(levels[level + 2] - levels[level + 1]):
+            entry = lines[levels[level] + node // 8][node % 8]
+            lacks[level, node] = sum(lines[levels[level + 1] + node]) - entry
+    return lacks
+
+
 def tree_find(leaves, prefix):
     """Walk along the leaves."""
     for leaf, value in enumerate(leaves):
@@ -200,6 +222,30 @@ def weights(leaves, reference, beta):
     return [math.pow(leaf / reference, -beta) for leaf in leaves]
 
 
+# members
+
+
+class Members:
+    """Who is inside of what, and how often they ever went in."""
+
+    def __init__(self):
+        self.inside = {}
+        self.entries = {}
+
+    def enter(self, member, word):
+        self.inside[member, word] = self.inside.get((member, word), 0) + 1
+        self.entries[word] = self.entries.get(word, 0) + 1
+
+    def leave(self, member, word):
+        self.inside[member, word] -= 1
+
+    def quiet(self, word):
+        """Give how often anybody went in; None while somebody is."""
+        if any(count for (_, which), count in self.inside.items() if which == word):
+            return None
+        return self.entries.get(word, 0)
+
+
 # uniform
 
 
@@ -222,6 +268,44 @@ def rows_get(ring, columns, slots):
         whole = held is not None and held[0] == "whole"
         ids.append(held[1] * len(ring.heads) + slot // ring.rows if whole else -1)
     return ids, [[column[slot] for slot in slots] for column in columns]
+
+
+# limit
+
+
+class Limiter:
+    """Rows drawn against rows added, as exact numbers; every rule as the documentation has it."""
+
+    def __init__(self, samples_per_insert, min_size, tolerance):
+        self.ratio = Fraction(samples_per_insert)
+        self.min_size = min_size
+        self.tolerance = Fraction(tolerance)
+        self.balance = Fraction(0)
+
+    @property
+    def middle(self):
+        return self.min_size * self.ratio
+
+    def may_add(self, stored):
+        return stored < self.min_size or self.balance + self.ratio <= self.middle + self.tolerance
+
+    def may_sample(self, stored):
+        return stored >= self.min_size and self.balance - 1 >= self.middle - self.tolerance
+
+    def add(self, stored, count):
+        allowed = self.may_add(stored)
+        if allowed:
+            self.balance += count * self.ratio
+        return allowed
+
+    def sample(self, stored, count):
+        allowed = self.may_sample(stored)
+        if allowed:
+            self.balance -= count
+        return allowed
+
+    def begin(self, stored):
+        self.balance = min(stored, self.min_size) * self.ratio
 
 
 # statistics and threads
@@ -270,3 +354,53 @@ def together(*calls):
     if errors:
         raise errors[0]
     return results
+
+
+# checksums
+
+
+def checksum(content, seed=0):
+    """Sum bytes by XXH64, as its description says it."""
+    primes = (
+        11400714785074694791,
+        14029467366897019727,
+        1609587929392839161,
+        9650029242287828579,
+        2870177450012600261,
+    )
+
+    def rotate(word, bits):
+        return (word << bits | word >> 64 - bits) & MASK
+
+    def turn(lane, word):
+        return rotate((lane + word * primes[1]) & MASK, 31) * primes[0] & MASK
+
+    def number(first, size):
+        return int.from_bytes(content[first : first + size], "little")
+
+    seed &= MASK
+    at = 0
+    if len(content) >= 32:
+        lanes = [seed + primes[0] + primes[1], seed + primes[1], seed, seed - primes[0]]
+        lanes = [lane & MASK for lane in lanes]
+        while at + 32 <= len(content):
+            lanes = [turn(lane, number(at + 8 * k, 8)) for k, lane in enumerate(lanes)]
+            at += 32
+        total = sum(rotate(lane, bits) for lane, bits in zip(lanes, (1, 7, 12, 18), strict=True))
+        for lane in lanes:
+            total = ((total ^ turn(0, lane)) * primes[0] + primes[3]) & MASK
+    else:
+        total = seed + primes[4]
+    total = (total + len(content)) & MASK
+    while at + 8 <= len(content):
+        total = (rotate(total ^ turn(0, number(at, 8)), 27) * primes[0] + primes[3]) & MASK
+        at += 8
+    if at + 4 <= len(content):
+        total ^= number(at, 4) * primes[0] & MASK
+        total = (rotate(total, 23) * primes[1] + primes[2]) & MASK
+        at += 4
+    for byte in content[at:]:
+        total = rotate(total ^ (byte * primes[4] & MASK), 11) * primes[0] & MASK
+    total = (total ^ total >> 33) * primes[1] & MASK
+    total = (total ^ total >> 29) * primes[2] & MASK
+    return total ^ total >> 32

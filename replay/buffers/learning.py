@@ -1,6 +1,8 @@
 """A writer that learns the fields from the first row."""
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +28,7 @@ class LearningWriter(Writer):
 
     def __init__(self) -> None:
         self._learning = threading.Lock()
+        _learners.add(self)
         self._close_writer(not_known)
 
     def _create(self, schema: Schema) -> None:
@@ -78,6 +81,19 @@ class LearningWriter(Writer):
                     field.convert(name, value, count)
                 self._create(schema)
         return super()._explain_order((), named)
+
+
+_learners: "weakref.WeakSet[LearningWriter]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # Another thread may have held it, which the child does not have.
+    for writer in list(_learners):
+        writer._learning = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def not_known(*_: Any) -> int:

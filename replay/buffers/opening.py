@@ -6,10 +6,16 @@ import pathlib
 from replay import samplers
 from replay.buffers.replay_buffer import ReplayBuffer
 from replay.errors import BlockFormatError, InputError
-from replay.memory.block import Block
+from replay.memory.limiter import RateLimiter
+from replay.memory.snapshot_load import snapshot_layout_of
 
 
-def attach(name: str | None = None, *, path: str | os.PathLike[str] | None = None) -> ReplayBuffer:
+def attach(
+    name: str | None = None,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> ReplayBuffer:
     """
     Open a buffer that another process made, or that a file holds.
 
@@ -19,6 +25,8 @@ def attach(name: str | None = None, *, path: str | os.PathLike[str] | None = Non
         Of a named buffer on this machine.
     path : str or path, optional
         Of a file.
+    force : bool
+        Open a file that was open when its machine went down, as it is.
 
     Returns
     -------
@@ -31,10 +39,12 @@ def attach(name: str | None = None, *, path: str | os.PathLike[str] | None = Non
         There is none.
     BlockFormatError
         It is no block, of another format version, cut short, or damaged.
+    UnflushedError
+        The file was open when its machine went down: rows may be lost or torn.
     """
     if (name is None) == (path is None):
         raise InputError(f"name is {name!r} and path is {path!r}: one of them says what to attach")
-    return ReplayBuffer._attach(name, path)
+    return ReplayBuffer._attach(name, path, force=force)
 
 
 def load(path: str | os.PathLike[str], *, name: str | None = None) -> ReplayBuffer:
@@ -58,9 +68,10 @@ def load(path: str | os.PathLike[str], *, name: str | None = None) -> ReplayBuff
     BlockFormatError
         It is no snapshot, cut short, or damaged.
     """
-    layout = Block.layout_of(pathlib.Path(path))
+    layout = snapshot_layout_of(pathlib.Path(path))
     try:
         sampler = samplers.from_json(layout.sampler)
+        limiter = RateLimiter.read(layout.limiter, layout.capacity)
     except InputError as error:
         raise BlockFormatError(f"{str(path)!r} is no block of ours: {error}") from None
     buffer = ReplayBuffer(
@@ -69,6 +80,7 @@ def load(path: str | os.PathLike[str], *, name: str | None = None) -> ReplayBuff
         streams=layout.streams,
         name=name,
         seed=0,
+        limiter=limiter,
     )
     try:
         buffer.restore(path)

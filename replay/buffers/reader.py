@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels.codes import MISMATCH, NOTICE
+from kernels.codes import HELD_BACK, MISMATCH, NO_PRIORITY, NOTICE
 from kernels.handle import NOTICED
 from replay.buffers.batch import batch_type
-from replay.errors import EmptyError, InputError
+from replay.errors import EmptyError, InputError, ReplayError, WaitTimeoutError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
+from replay.memory.limiter import RateLimiter
 from replay.memory.ring import Handle, Ring
+from replay.memory.waiting import Waiting
 from replay.samplers.sampler import Sampler
 from replay.views.transition import Transition
 
@@ -31,6 +33,9 @@ class Reader:
     _ring: Ring | None = None
     _handle: Handle | None = None
     _sampler: Sampler | None = None
+    _limiter: RateLimiter | None = None
+    _closed = False
+    _batch_type: Any = None
     _row_bytes = 1
 
     def _close_reader(self, stub: Callable[..., int]) -> None:
@@ -51,7 +56,9 @@ class Reader:
     def _opened(self, method: str) -> Ring:
         raise NotImplementedError
 
-    def sample(self, batch_size: int | None = None, *, out: Any = None) -> Any:
+    def sample(
+        self, batch_size: int | None = None, *, out: Any = None, timeout: float | None = None
+    ) -> Any:
         """
         Draw a batch.
 
@@ -61,6 +68,9 @@ class Reader:
             Rows wanted, 1 or more; may be left out beside `out`.
         out : batch, optional
             An earlier batch of this buffer, whose arrays are written anew.
+        timeout : float, optional
+            Seconds to wait for rows and for the rate limiter; 0 tries once. None: an empty buffer
+            is an error at once, and a limiter is waited for as long as it takes.
 
         Returns
         -------
@@ -72,21 +82,29 @@ class Reader:
         ------
         EmptyError
             Nothing is stored, or every row has priority 0.
+        WaitTimeoutError
+            The same, or the limiter held the batch back, until the timeout.
         InputError
             batch_size is below 1, or `out` is no batch of this size and buffer.
         ClosedError
         """
+        waiting = None if timeout is None else Waiting(timeout)
         if out is None:
             # A shape of one size: of a tuple, or of nothing at all, NumPy would make a shape too.
             rows: Any = (batch_size,)
             try:
                 flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
             except (AttributeError, TypeError, ValueError, MemoryError, OverflowError) as error:
+                if self._ring is None and self._await_fields(waiting, batch_size):
+                    left = None if waiting is None else waiting.left
+                    return self.sample(batch_size, timeout=left)
                 return self._refuse_sample(batch_size, error)
         elif type(out) is self._batch_type and _fits(batch_size, out[-1]):
             # The kernel checks the arrays, and finds what is wrong with one in no time.
             flat = out
         else:
+            if self._ring is None:
+                self._await_fields(waiting, 1 if batch_size is None else batch_size)
             flat = self._flat_batch(batch_size, out)
         drawn = self._object_draw(self._handle, flat)
         if drawn == MISMATCH and out is not None:
@@ -99,7 +117,7 @@ class Reader:
             else:
                 missed = self._object_gather(self._handle, flat)
         if missed != 0:
-            self._sample_slowly(flat, drawn, missed)
+            self._sample_slowly(flat, drawn, missed, waiting)
         if out is not None:
             return out
         if self._nested:
@@ -142,18 +160,80 @@ class Reader:
         return flat
 
     def _sample_slowly(
-        self, flat: tuple[npt.NDArray[Any], ...], drawn: float, missed: int
+        self,
+        flat: tuple[npt.NDArray[Any], ...],
+        drawn: float,
+        missed: int,
+        waiting: Waiting | None,
     ) -> None:
-        """Draw by the plain path, or draw again what was overwritten, or explain."""
+        """Draw by the plain path, wait and draw, draw again what was overwritten, or explain."""
         ring = self._opened("sample")
         assert self._sampler is not None
-        *columns, weights, ids = flat
+        *_, weights, ids = flat
         if ids.ndim != 1 or ids.size < 1:
             wanted = ids.size if ids.ndim == 1 else ids.shape
             raise InputError(f"batch_size is {wanted}, it must be an int, 1 or more")
-        if drawn == MISMATCH:
-            drawn = self._sampler.draw(ring, ids, weights)
-        self._sampler.check(drawn)
+        at_once = waiting is None
+        while True:
+            if drawn == MISMATCH:
+                drawn = self._sampler.draw(ring, ids, weights)
+            try:
+                self._sampler.check(drawn)
+                if drawn != HELD_BACK:
+                    self._finish(ring, flat, drawn, missed)
+                    return
+                why = "the rate limiter holds samples back"
+            except EmptyError as error:
+                # New rows may bring an end to it, but not while the limiter holds them back.
+                if at_once and (ring.limiter is None or drawn == NO_PRIORITY):
+                    raise
+                why = str(error)
+            waiting = waiting or Waiting(None)
+            if not waiting.nap():
+                limiter = f"; {ring.limiter_state()}" if ring.limiter is not None else ""
+                raise WaitTimeoutError(
+                    f"no batch could be drawn in {waiting.timeout:g} s: {why}{limiter}"
+                )
+            ring = self._opened("sample")
+            ring.look_after(ring.handle)
+            drawn = self._object_draw(self._handle, flat)
+            missed = self._gather(ring, flat) if drawn > 0 else -1
+
+    def _gather(self, ring: Ring, flat: tuple[npt.NDArray[Any], ...]) -> int:
+        """Gather as `sample` does, which has it written out to save a call."""
+        if len(flat[-1]) * self._row_bytes > LONG:
+            return int(ring.run(ring.calls.object_gather_long, self._handle, flat))
+        return self._object_gather(self._handle, flat)
+
+    def _await_fields(self, waiting: Waiting | None, batch_size: Any) -> bool:
+        """Wait until a first row has shown the fields, where waiting was asked for."""
+        if waiting is None:
+            if self._limiter is None:
+                return False
+            waiting = Waiting(None)
+        _batch_size(batch_size)
+        while self._ring is None and not self._closed:
+            if not waiting.nap():
+                raise WaitTimeoutError(
+                    f"no batch could be drawn in {waiting.timeout:g} s: no row was added yet"
+                ) from None
+        return not self._closed
+
+    def _finish(
+        self, ring: Ring, flat: tuple[npt.NDArray[Any], ...], drawn: float, missed: int
+    ) -> None:
+        """Gather what was drawn if it is still to be, and draw again what was overwritten."""
+        try:
+            self._gather_whole(ring, flat, drawn, missed)
+        except ReplayError:
+            ring.give_back(ring.handle, 0, flat[-1].size)
+            raise
+
+    def _gather_whole(
+        self, ring: Ring, flat: tuple[npt.NDArray[Any], ...], drawn: float, missed: int
+    ) -> None:
+        assert self._sampler is not None
+        *columns, weights, ids = flat
         if missed == NOTICE:
             missed = 0
         if missed < 0:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from kernels import handle as words
 from kernels.codes import CLOSED
+from kernels.faults import READIED, fault_point
 from replay import samplers
 from replay.buffers.learning import LearningWriter, not_known
 from replay.buffers.reader import Reader
@@ -23,13 +24,18 @@ from replay.errors import (
     ReplayError,
 )
 from replay.memory.block import READY_WORD, Block
-from replay.memory.checkpoint import read_snapshot, write_snapshot
+from replay.memory.checkpoint import write_snapshot
 from replay.memory.fields import Schema
 from replay.memory.home import named_path
 from replay.memory.layout import Layout
+from replay.memory.limiter import RateLimiter
+from replay.memory.owner import Owner
 from replay.memory.parse import parse_schema
 from replay.memory.priority_tree import PriorityTree
+from replay.memory.repair import Repaired
 from replay.memory.ring import Ring
+from replay.memory.snapshot_load import read_snapshot, snapshot_layout_of
+from replay.memory.waiting import Waiting
 from replay.samplers.sampler import Sampler
 from replay.samplers.uniform import Uniform
 
@@ -56,6 +62,8 @@ class ReplayBuffer(LearningWriter, Reader):
     seed : int, optional
         Of the draws; with one seed and one sequence of calls come the same batches, in every home
         and from whichever process. None takes one from the system.
+    limiter : RateLimiter, optional
+        Holds back whoever gets ahead, the processes that add or those that sample.
 
     Raises
     ------
@@ -82,9 +90,12 @@ class ReplayBuffer(LearningWriter, Reader):
         name: str | None = None,
         path: str | os.PathLike[str] | None = None,
         seed: int | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         if sampler is not None and not isinstance(sampler, Sampler):
             raise InputError(f"sampler is {sampler!r}, it must be a replay.Sampler")
+        if limiter is not None and not isinstance(limiter, RateLimiter):
+            raise InputError(f"limiter is {limiter!r}, it must be a replay.RateLimiter")
         if name is not None and path is not None:
             raise InputError(f"name is {name!r} and path is {path!r}: a buffer has one home")
         self._start(name, None if path is None else pathlib.Path(path).absolute())
@@ -92,6 +103,9 @@ class ReplayBuffer(LearningWriter, Reader):
         # Refuses bad numbers now, also where the fields are to be learned.
         checked = Layout(parse_schema({"any": bool}), capacity, streams, self._wanted[0].to_json())
         self._capacity = checked.capacity
+        if limiter is not None:
+            limiter.check(self._capacity)
+        self._limiter = limiter
         if name is not None:
             named_path(name)
         if fields is not None:
@@ -107,7 +121,8 @@ class ReplayBuffer(LearningWriter, Reader):
 
     def _create(self, schema: Schema, snapshot: pathlib.Path | None = None) -> None:
         sampler, streams, seed = self._wanted
-        layout = Layout(schema, self._capacity, streams, sampler.to_json())
+        limiter = {} if self._limiter is None else self._limiter.to_json()
+        layout = Layout(schema, self._capacity, streams, sampler.to_json(), limiter)
         if self.name is not None:
             block = Block.create(layout, named_path(self.name), named=True)
         elif self.path is not None:
@@ -120,15 +135,19 @@ class ReplayBuffer(LearningWriter, Reader):
             if snapshot is not None:
                 read_snapshot(snapshot, block)
             self._join(block, sampler, begin=snapshot is None)
+            self._opened("create").begin_limiter()
         except BaseException:
             block.discard()
             raise
+        fault_point(READIED)
         # Last: who attaches before it refuses the block as unfinished.
         control[words.READY, 0] = READY_WORD
 
-    def _join(self, block: Block, sampler: Sampler, *, begin: bool = False) -> None:
+    def _join(
+        self, block: Block, sampler: Sampler, *, begin: bool = False, force: bool = False
+    ) -> None:
         """Work on a block, new or attached."""
-        ring = Ring(block)
+        ring = Ring(block, force=force)
         sampler.prepare(ring.handle)
         if sampler.prioritized:
             alpha = getattr(sampler, "alpha", 1.0)
@@ -136,12 +155,15 @@ class ReplayBuffer(LearningWriter, Reader):
             if begin:
                 self._tree.begin()
         self._capacity = block.layout.capacity
+        self._limiter = ring.limiter
         self._object_update = ring.calls.object_update
         self._open_reader(ring, sampler)
         self._open(ring, ring.handle)
 
     @classmethod
-    def _attach(cls, name: str | None, path: str | os.PathLike[str] | None) -> "ReplayBuffer":
+    def _attach(
+        cls, name: str | None, path: str | os.PathLike[str] | None, *, force: bool = False
+    ) -> "ReplayBuffer":
         """Join a block that exists."""
         where = named_path(name) if name is not None else pathlib.Path(path or "").absolute()
         block = Block.attach(where, named=name is not None)
@@ -150,7 +172,7 @@ class ReplayBuffer(LearningWriter, Reader):
             buffer._start(name, None if name is not None else where)
             sampler = samplers.from_json(block.layout.sampler)
             buffer._wanted = (sampler, block.layout.streams, 0)
-            buffer._join(block, sampler)
+            buffer._join(block, sampler, force=force)
         except InputError as error:
             block.close()
             raise BlockFormatError(f"{str(where)!r} is no block of ours: {error}") from None
@@ -233,6 +255,44 @@ class ReplayBuffer(LearningWriter, Reader):
         """Say whether `batch_size` rows are stored."""
         return len(self) >= batch_size
 
+    def wait(self, size: int = 1, timeout: float | None = None) -> bool:
+        """
+        Wait until some rows are stored.
+
+        Parameters
+        ----------
+        size : int
+            How many, from 1 to the capacity.
+        timeout : float, optional
+            Seconds; None: for as long as it takes.
+
+        Returns
+        -------
+        bool
+            False: they were not there in time.
+
+        Raises
+        ------
+        InputError
+            There will never be so many, or the timeout is no number of seconds.
+        ClosedError
+            The buffer was closed meanwhile, by another thread.
+        """
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool):
+            raise InputError(f"size is {size!r}, it must be an int")
+        if not 1 <= size <= self._capacity:
+            most = f"{self._capacity}, the capacity"
+            raise InputError(f"size is {size}, it must be from 1 to {most}")
+        waiting = Waiting(timeout)
+        while len(self) < size:
+            if not waiting.nap():
+                return False
+            # Another thread may have brought the fields meanwhile, or closed the buffer.
+            ring = self._ring
+            if ring is not None:
+                ring.look_after(ring.handle)
+        return True
+
     @property
     def fields(self) -> dict[str, Any]:
         """The fields by name; nested observations as "obs/image". Empty until they are known."""
@@ -247,6 +307,11 @@ class ReplayBuffer(LearningWriter, Reader):
     def sampler(self) -> Sampler:
         """How batches are drawn."""
         return self._wanted[0] if self._sampler is None else self._sampler
+
+    @property
+    def limiter(self) -> RateLimiter | None:
+        """What holds back whoever gets ahead; None: nothing does."""
+        return self._limiter
 
     @property
     def nbytes(self) -> int:
@@ -289,21 +354,28 @@ class ReplayBuffer(LearningWriter, Reader):
         """
         return self._opened("column").column(name)
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, Any]:
         """
         Read the counters of the block, kept by all processes together.
 
         Returns
         -------
-        dict of str to int
-            added: rows ever added. sampled, batches: rows and batches drawn. updated, stale:
-            priorities applied, and skipped because their row was overwritten. redrawn: rows drawn
-            again because a writer passed by. burnt: tickets that found their slot taken.
+        dict of str to int or float
+            size: rows stored. added: rows ever added. sampled, batches: rows and batches drawn.
+            updated, stale: priorities applied, and skipped because their row was overwritten.
+            redrawn: rows drawn again because a writer passed by. burnt: tickets that found their
+            slot taken.
             saturated: priorities above the largest that fits. repairs: processes that died with
             the buffer open and whose traces were removed, freed: slots that they were filling.
+            mended: sums of the tree that they had left between two steps. age_mean: how many rows
+            its stream had claimed since a row that was given out, on average; age_median: the
+            same to within a factor of two, of one row a batch. nan before the first batch.
+            balance: the rate limiter's, where there is one, in rows drawn.
         """
         ring = self._opened("stats")
+        ring.watch_owner()
         control = ring.block.part("control")
+        limited = {} if ring.limiter is None else {"balance": ring.limiter.balance(control)}
         return {
             "size": ring.size,
             "added": ring.added - ring.burnt,
@@ -316,7 +388,36 @@ class ReplayBuffer(LearningWriter, Reader):
             "saturated": int(control[words.SATURATED, 0]),
             "repairs": int(control[words.REPAIRS, 0]),
             "freed": int(control[words.REPAIRS, 1]),
+            "mended": int(control[words.REPAIRS, 2]),
+            "age_mean": _mean(control[words.SAMPLES, 2:4]),
+            "age_median": _median(control[words.AGES : words.AGES + 4]),
+            **limited,
         }
+
+    @property
+    def owner(self) -> Owner | None:
+        """
+        The process that made a named buffer, and whether it is "alive", has "closed" it, or is
+        "dead"; None in the other homes, and until the fields are known.
+        """
+        if self.name is None or (self._ring is None and not self._closed):
+            return None
+        return self._opened("owner").members.owner()
+
+    def repair(self) -> Repaired:
+        """
+        Free the slots of processes that died with the buffer open, and mend the priority tree.
+
+        By itself it happens when a buffer is opened, and soon after somebody died. Here the counts
+        and sums are looked through in any case; everybody else goes on meanwhile.
+
+        Returns
+        -------
+        Repaired
+            What was done, and whether it is finished: a process that is stopped while it changes
+            the tree leaves a rest for the next repair.
+        """
+        return self._opened("repair").repair(always=True)
 
     def clear(self) -> None:
         """Forget every row and priority. Ids go on growing, so old ones stay harmless."""
@@ -330,8 +431,10 @@ class ReplayBuffer(LearningWriter, Reader):
         """
         Write all rows, priorities and counters to a file; `replay.load` reads it.
 
-        The file appears whole or not at all. It is the block itself behind a checksum, and also a
-        valid safetensors file. Rows added meanwhile may or may not be in it.
+        A consistent snapshot, while others go on: every row that was committed before, and is not
+        overwritten meanwhile, is in it. The file changes whole or not at all, every byte of it
+        is behind a checksum, and it is a valid safetensors file. A second save to a file of the
+        same buffer writes what has changed.
 
         Parameters
         ----------
@@ -341,7 +444,7 @@ class ReplayBuffer(LearningWriter, Reader):
         Raises
         ------
         BlockError
-            The file cannot be written.
+            The file cannot be written, or another save to it is under way.
         """
         write_snapshot(self._opened("save").block, pathlib.Path(path))
 
@@ -355,7 +458,7 @@ class ReplayBuffer(LearningWriter, Reader):
         Parameters
         ----------
         path : str or path
-            Of a buffer of the same fields, capacity, streams and sampler.
+            Of a buffer of the same fields, capacity, streams, sampler and limiter.
 
         Raises
         ------
@@ -365,13 +468,21 @@ class ReplayBuffer(LearningWriter, Reader):
         path = pathlib.Path(path)
         with self._learning:
             if self._ring is None and not self._closed:
-                self._create(Block.layout_of(path).schema, path)
+                self._create(snapshot_layout_of(path).schema, path)
                 return
-        read_snapshot(path, self._opened("restore").block)
+        ring = self._opened("restore")
+        read_snapshot(path, ring.block)
+        # The balance of the snapshot is of actors and learners that are gone.
+        ring.begin_limiter()
 
     def flush(self) -> None:
-        """Hand the pages of a `path=` buffer to the disk; nothing to do for the other homes."""
-        self._opened("flush").block.flush()
+        """
+        Bring every page of a `path=` buffer to the disk; nothing to do in the other homes.
+
+        What was committed before survives a power cut, as long as nothing is added after; `close`
+        does the same when the last process closes the file. See docs/guarantees.md.
+        """
+        self._opened("flush").flush()
 
     def close(self) -> None:
         """Let the buffer go. The creator of a named one unlinks it; a file on disk stays."""
@@ -423,6 +534,20 @@ class ReplayBuffer(LearningWriter, Reader):
 
 def _closed(*_: Any) -> int:
     return CLOSED
+
+
+def _mean(sum_and_count: npt.NDArray[np.int64]) -> float:
+    total, count = sum_and_count
+    return float(total / count) if count else float("nan")
+
+
+def _median(counts: npt.NDArray[np.int64]) -> float:
+    """Find the middle of counts by bits: that of the numbers with so many bits."""
+    summed = np.cumsum(counts)
+    if not summed[-1]:
+        return float("nan")
+    bits = int(np.searchsorted(summed, (summed[-1] + 1) // 2))
+    return 0.75 * 2**bits if bits > 1 else float(bits)
 
 
 def _seed(seed: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels.codes import MISMATCH, NOTICE, NOTICED_ID
+from kernels.codes import HELD_BACK, MISMATCH, NOTICE, NOTICED_ID
 from replay.errors import FieldError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
@@ -78,6 +78,8 @@ class Writer:
         ------
         FieldError
             A field is missing or unknown, or a value does not fit; the buffer is as it was.
+        WaitTimeoutError
+            The rate limiter held the row back for longer than its timeout.
         ClosedError, JammedError
         """
         if fields:
@@ -113,6 +115,8 @@ class Writer:
         ------
         FieldError
             As `add`, or the fields differ in their number of rows; the buffer is as it was.
+        WaitTimeoutError
+            The rate limiter held the rows back for longer than its timeout.
         ClosedError, JammedError
         """
         if fields:
@@ -174,12 +178,16 @@ class Writer:
     def _add_slowly(self, row: tuple[Any, ...], code: int) -> int:
         """Take nested and odd values, look after the dead, or explain what is wrong."""
         ring, handle = self._stored()
-        if code > NOTICED_ID:
+        if code == HELD_BACK:
+            code = ring.await_turn(handle, self._object_add, handle, row)
+        if NOTICED_ID < code < 0:
             ring.check(code)
             flat = self._flat(row)
-            code = self._object_add(handle, flat) if ring.layout.schema.nested else MISMATCH
-            if code >= 0:
-                return code
+            code = MISMATCH
+            if ring.layout.schema.nested:
+                code = ring.await_turn(handle, self._object_add, handle, flat)
+        if code >= 0:
+            return code
         if code <= NOTICED_ID:
             ring.look_after(handle)
             return NOTICED_ID - code
@@ -189,12 +197,14 @@ class Writer:
         self, rows: tuple[Any, ...], code: int, ids: npt.NDArray[np.int64] | None
     ) -> npt.NDArray[np.int64]:
         ring, handle = self._stored()
+        if code == HELD_BACK and ids is not None:
+            code = self._extend_in_turn(ring, handle, rows, ids)
         if code < 0 and code != NOTICE:
             ring.check(code)
             flat = self._flat(rows)
             if ring.layout.schema.nested:
                 ids = np.empty(count_rows(ring.fields, flat), np.int64)
-                code = self._object_extend(handle, flat, ids)
+                code = self._extend_in_turn(ring, handle, flat, ids)
         if ids is None or (code < 0 and code != NOTICE):
             return ring.extend(handle, flat)
         if code == NOTICE:
@@ -202,6 +212,14 @@ class Writer:
         elif code < ids.size:
             ring.store_rest(handle, self._flat(rows), ids, code)
         return ids
+
+    def _extend_in_turn(
+        self, ring: Ring, handle: Handle, rows: tuple[Any, ...], ids: npt.NDArray[np.int64]
+    ) -> int:
+        if ids.size * self._row_bytes > LONG:
+            long = ring.calls.object_extend_long
+            return ring.await_turn(handle, ring.run, long, handle, rows, ids)
+        return ring.await_turn(handle, self._object_extend, handle, rows, ids)
 
     def _stored(self) -> tuple[Ring, Handle]:
         assert self._ring is not None

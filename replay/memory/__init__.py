@@ -3,8 +3,11 @@
 from replay.memory.block import Block, unlink
 from replay.memory.fields import Field, Schema
 from replay.memory.layout import Layout
+from replay.memory.limiter import RateLimiter
+from replay.memory.owner import Owner
 from replay.memory.parse import learn_schema, parse_schema
 from replay.memory.priority_tree import PriorityTree
+from replay.memory.repair import Repaired
 from replay.memory.ring import Handle, Ring
 
 __all__ = [
@@ -12,7 +15,10 @@ __all__ = [
     "Field",
     "Handle",
     "Layout",
+    "Owner",
     "PriorityTree",
+    "RateLimiter",
+    "Repaired",
     "Ring",
     "Schema",
     "learn_schema",

@@ -556,8 +556,10 @@ def _reserve(descriptor: int, nbytes: int, where: str) -> None:
             progress.step(start)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
+            had = os.fstat(descriptor).st_blocks * 512
             raise RoomError(
-                f"{where} needs {in_bytes(nbytes)}, the room ran out: {error.strerror}"
+                f"{where} needs {in_bytes(nbytes)}, the room ran out after {in_bytes(had)}: "
+                f"{error.strerror}"
             ) from None
         raise BlockError(f"{where} cannot be given {in_bytes(nbytes)}: {error}") from None
     finally:

@@ -11,6 +11,7 @@ from kernels import (
     walk_clear,
     walk_draw,
     walk_gather,
+    walk_limit,
     walk_repair,
     walk_update,
 )
@@ -75,6 +76,16 @@ class Calls:
         return _plain(walk_add.rows_add, "handle", "words", "int", "int", "words")
 
     @functools.cached_property
+    def insert_claim(self) -> Callable[..., int]:
+        """Begin an add, where the buffer is limited."""
+        return _plain(walk_limit.insert_claim, "handle", "int")
+
+    @functools.cached_property
+    def claims_back(self) -> Callable[..., int]:
+        """Give back what the limiter has counted and did not come about."""
+        return _plain(walk_limit.claims_back, "handle", "int", "int")
+
+    @functools.cached_property
     def rows_clear(self) -> Callable[..., int]:
         """Forget every row."""
         return _plain(walk_clear.rows_clear, "handle")
@@ -88,6 +99,11 @@ class Calls:
     def slots_repair(self) -> Callable[..., int]:
         """Empty the slots that a dead member was filling."""
         return _plain(walk_repair.slots_repair, "handle", "int", "int", "int")
+
+    @functools.cached_property
+    def leaves_repair(self) -> Callable[..., int]:
+        """Clear the leaves of empty slots."""
+        return _plain(walk_repair.leaves_repair, "handle", "int", "int")
 
     @functools.cached_property
     def counts_repair(self) -> Callable[..., bool]:

@@ -84,8 +84,8 @@ class Durability:
             raise UnflushedError(
                 f"buffer {self._where} was open when its machine went down, or when it was copied "
                 "from another machine: rows written since the last flush may be lost or torn. "
-                "replay.attach(path=..., force=True) opens it as it is; what save() wrote is whole, "
-                "see replay.load"
+                "replay.attach(path=..., force=True) opens it as it is; what save() wrote is "
+                "whole, see replay.load"
             )
         self._line[BOOT] = now
         self._line[FLUSHED] = 0

@@ -27,6 +27,8 @@ if sys.platform != "win32":
 #: then that of whoever repairs.
 _LOCKS = 1 << 62
 _REPAIR = members.MEMBERS
+#: The place that nobody stays in.
+_RESERVED = members.MEMBERS - 1
 #: struct flock of Linux on 64 bits: type, whence, start, length, process.
 _FLOCK = struct.Struct("=hh4xqqi4x")
 #: Locks of an open file, not of a process: closing another descriptor of it does not drop them, a
@@ -119,7 +121,26 @@ class Members:
         BlockError
             All places are taken.
         """
-        for number in range(members.MEMBERS):
+        number = self._take(range(_RESERVED))
+        if number < 0:
+            raise BlockError(
+                f"it is open {_RESERVED} times, which is the most: close it somewhere"
+            )
+        return number
+
+    def join_to_repair(self) -> bool:
+        """
+        Take the last place, which is kept for making room where the dead hold all others.
+
+        Returns
+        -------
+        bool
+            False: it is taken.
+        """
+        return self._take(range(_RESERVED, members.MEMBERS)) >= 0
+
+    def _take(self, places: range) -> int:
+        for number in places:
             # A place of the dead waits for its repair: until then its number is in odd words.
             if self._lines[number, members.STATE] != members.FREE or not self._lock(number):
                 continue
@@ -141,10 +162,13 @@ class Members:
             line[members.STATE] = state
             self.number = number
             return number
-        raise BlockError(
-            f"{members.MEMBERS} openings of the buffer are counted, which is the most; if "
-            "processes were killed, repair makes room"
-        )
+        return -1
+
+    def give_back(self) -> None:
+        """Free the place, and go on without one."""
+        self._lines[self.number, members.STATE] = members.FREE
+        self._unlock(self.number)
+        self.number = -1
 
     def leave(self, at_end: bool = False) -> bool:
         """
@@ -169,9 +193,7 @@ class Members:
                 self.ownership.end(died=False)
             if at_end and threading.active_count() > 1:
                 return False
-            self._lines[self.number, members.STATE] = members.FREE
-            self._unlock(self.number)
-            self.number = -1
+            self.give_back()
         # The mapping goes with the last array into it.
         self._lines, self._ready, self._repairs = (
             words[:0].copy() for words in (self._lines, self._ready, self._repairs)

@@ -97,12 +97,13 @@ def repair(
 
 
 def _free_slots(layout: Layout, number: int, handle: Any, calls: Calls) -> int:
+    free = calls.slots_repair
     progress = Progress(
         f"looking for slots of a process that died, number {number}", layout.capacity
     )
     freed = 0
     for first in range(0, layout.capacity, _STEP):
-        freed += calls.slots_repair(handle, number, first, min(_STEP, layout.capacity - first))
+        freed += free(handle, number, first, min(_STEP, layout.capacity - first))
         progress.step(first)
     progress.end()
     return freed
@@ -111,8 +112,10 @@ def _free_slots(layout: Layout, number: int, handle: Any, calls: Calls) -> int:
 def _clear_leaves(layout: Layout, handle: Any, calls: Calls) -> None:
     if "tree" not in layout.parts:
         return
+    # Compiled, where it must be, before the words about how far it is.
+    clear = calls.leaves_repair
     progress = Progress("looking for priorities of empty slots", layout.capacity)
     for first in range(0, layout.capacity, _STEP):
-        calls.leaves_repair(handle, first, min(_STEP, layout.capacity - first))
+        clear(handle, first, min(_STEP, layout.capacity - first))
         progress.step(first)
     progress.end()

@@ -79,10 +79,10 @@ class Ring:
         self.layout = block.layout
         self.fields = block.layout.schema.fields
         self.limiter = RateLimiter.read(block.layout.limiter, block.layout.capacity)
-        check_words(block)
+        check_words(block.layout, block.part("control"), block.part("heads"), self._shown())
         self.calls = load_calls(prioritized="tree" in block.layout.parts)
         self.members = Members(block)
-        self.members.join()
+        self._join()
         self._durability = None if block.path is None or block.named else self._begin(force)
         self.handle = self._handle()
         self._others: list[weakref.ref[Handle]] = []
@@ -97,6 +97,23 @@ class Ring:
         self.repair()
         # It may have gone before this one came, and without it nobody removes the name.
         self.watch_owner()
+
+    def _join(self) -> None:
+        """Become a member, where the dead hold all places by making room first."""
+        try:
+            self.members.join()
+        except BlockError as error:
+            if self.members.join_to_repair():
+                repair(self.layout, self.members, self._handle(), self.calls)
+                self.members.give_back()
+            try:
+                self.members.join()
+            except BlockError:
+                raise BlockError(f"buffer {self._shown()} cannot be opened: {error}") from None
+
+    def _shown(self) -> str:
+        block = self.block
+        return "in private memory" if block.path is None else shown(block.path, block.named)
 
     def _handle(self) -> Handle:
         layout, block = self.layout, self.block

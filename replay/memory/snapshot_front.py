@@ -8,17 +8,13 @@ import numpy.typing as npt
 
 from kernels import handle as words
 from kernels.checksum import checksum
-from kernels.jit import interpreted
 from kernels.ring import BASE, BURNT, FILLED, HEAD
-from kernels.tree import tree_leaf_bits
 from replay.errors import BlockFormatError
 from replay.memory.block import Block
+from replay.memory.damage import check_words
 from replay.memory.layout import MOST_PAGES, PAGE
 from replay.memory.side_file import read_at
 from replay.memory.snapshot_layout import SnapshotLayout, read_snapshot_header
-
-#: Tickets stay below: they must fit their sequence words.
-_MOST_TICKETS = 1 << 49
 
 
 class Front:
@@ -85,20 +81,15 @@ class Front:
         """
         if self.root != self._root():
             raise BlockFormatError("it is damaged: its root does not fit its checksums")
-        heads = self.heads
+        layout, heads = self._snapshot.layout, self.heads
+        check_words(layout, self.control, heads, "it")
         head = heads[:, HEAD]
-        filled = heads[:, FILLED]
         if (
-            (heads < 0).any()
-            or (head > _MOST_TICKETS).any()
-            or (heads[:, BASE] > head).any()
+            (heads[:, BASE] > head).any()
             or (heads[:, BURNT] > head).any()
-            or (filled > self._snapshot.layout.rows).any()
+            or (heads[:, FILLED] > layout.rows).any()
         ):
             raise BlockFormatError("its heads are those of no buffer")
-        most = 1 << interpreted(tree_leaf_bits)(self._snapshot.layout.capacity)
-        if not 0 <= self.control[words.PRIORITY, 0] <= most:
-            raise BlockFormatError("its largest priority is that of no buffer")
 
 
 def read_layout(descriptor: int) -> SnapshotLayout:

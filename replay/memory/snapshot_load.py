@@ -56,7 +56,7 @@ def read_snapshot(path: pathlib.Path, block: Block) -> None:
         snapshot = read_layout(descriptor)
         if snapshot.layout.header != block.layout.header:
             raise BlockFormatError(
-                "it is of another buffer: its fields, capacity, streams or sampler differ"
+                "it is of another buffer: its fields, capacity, streams, sampler or limiter differ"
             )
         front = read_front(descriptor, snapshot)
         journal = _journal(path.resolve(), descriptor, snapshot, front, opened)
