@@ -194,10 +194,10 @@ def test_damage_is_said_by_part_and_slots(snapshot):
     [
         ("records", 0, "slot 0"),
         ("leaves", 5, "slot 5"),
-        ("heads", 0, "slot|heads"),
+        ("heads", 0, "slot 0|a head -"),
         ("heads", 1, "as many rows"),
-        ("heads", 2, "heads"),
-        ("control", words.PRIORITY * 8, "largest priority"),
+        ("heads", 2, "a base"),
+        ("control", words.PRIORITY * 8, "the largest leaf"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused_behind_right_checksums(

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 import replay
+from kernels import handle as words
+from kernels import members
 from kernels.ring import HEAD, ring_claim, ring_take
+from replay.memory import members as register
 from replay.memory.block import Block
 from replay.memory.layout import Layout
 from replay.memory.parse import parse_schema
@@ -79,3 +82,25 @@ def test_a_ring_with_no_slot_left_says_so():
         with pytest.raises(replay.EmptyError):
             buffer.sample(1)
         assert len(buffer) == 0
+
+
+def test_a_register_full_of_the_dead_makes_room():
+    with opened("named", 4, {"x": int}) as buffer:
+        lines = buffer._ring.block.part("members")
+        lines[1:-1, members.STATE] = members.ATTACHED
+        buffer._ring.block.part("control")[words.READY, 1] = members.MEMBERS
+        with replay.attach(buffer.name) as other:
+            assert other.add(1) == 0
+            assert other.stats()["repairs"] == members.MEMBERS - 2
+            assert [member.number for member in other._ring.members.table()] == [0, 1]
+
+
+def test_a_register_full_of_the_living_refuses_one_more(monkeypatch):
+    with opened("named", 4, {"x": int}) as buffer:
+        lines = buffer._ring.block.part("members")
+        lines[1:-1, members.STATE] = members.ATTACHED
+        monkeypatch.setattr(register, "place_held", lambda *_: True)
+        with pytest.raises(replay.BlockError, match=rf"{buffer.name}.*1023 times"):
+            replay.attach(buffer.name)
+        assert lines[-1, members.STATE] == members.FREE
+        lines[1:] = 0

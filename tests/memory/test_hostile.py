@@ -1,0 +1,230 @@
+"""Hostile files: no byte of one is trusted, and nothing in it ends the process or hangs it."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import replay
+from kernels import handle as words
+from kernels.members import MEMBERS
+from kernels.ring import BASE, BURNT, FILLED, HEAD
+from replay.memory import block as blocks
+from replay.memory.home import named_path
+from replay.memory.layout import PAGE, read_header
+from tests.homes import fewer, fresh_name
+from tests.memory import ordeal
+
+MIB = 1 << 20
+
+
+@pytest.fixture(params=list(ordeal.SAMPLERS))
+def path(request, tmp_path):
+    """Give a closed file with rows, and priorities."""
+    ordeal.make(tmp_path / "block", request.param, 3)
+    return tmp_path / "block"
+
+
+def refused(path, *said):
+    with pytest.raises(replay.BlockFormatError) as caught:
+        replay.attach(path=path)
+    for word in (str(path), *said):
+        assert word in str(caught.value)
+
+
+def test_a_file_that_is_cut_anywhere_is_refused(path):
+    content = path.read_bytes()
+    for size in {*range(0, len(content), PAGE), len(content) - 1, len(content) - 64}:
+        os.truncate(path, size)
+        refused(path)
+        path.write_bytes(content)
+    with open(path, "ab") as file:
+        file.write(b"\0" * PAGE)
+    refused(path, "its header says")
+
+
+def test_a_header_is_refused_whichever_bit_of_it_is_wrong(path):
+    content = path.read_bytes()
+    size = len(content)
+    header = bytearray(content[:PAGE])
+    assert read_header(bytes(header), size).header == bytes(header)
+    for place in range(0, PAGE, fewer(1, 7)):
+        for bit in (place % 8, (place + 3) % 8):
+            header[place] ^= 1 << bit
+            with pytest.raises(replay.BlockFormatError):
+                read_header(bytes(header), size)
+            header[place] ^= 1 << bit
+
+
+@pytest.mark.parametrize("place", [8, 100, PAGE - 1])
+def test_a_file_whose_header_is_damaged_is_not_touched(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    refused(path, "is no block of ours")
+    assert path.read_bytes() == content
+    assert not blocks.in_use(path)
+
+
+COUNTERS = {
+    "more members than there is room for": ("control", words.READY, 1, MEMBERS + 1),
+    "fewer than none": ("control", words.READY, 1, -1),
+    "batches below none": ("control", words.SAMPLES, 1, -1),
+    "a balance that overflows": ("control", words.LIMITER, 0, -(1 << 63)),
+    "a head below 0": ("heads", 0, HEAD, -1),
+    "a head in another stream": ("heads", 2, HEAD, -(1 << 62)),
+    "a head beyond its sequence word": ("heads", 1, HEAD, 1 << 50),
+    "a base below 0": ("heads", 0, BASE, -(1 << 63)),
+    "a base beyond all tickets": ("heads", 2, BASE, (1 << 63) - 1),
+    "burnt tickets below none": ("heads", 0, BURNT, -2),
+    "slots filled below none": ("heads", 1, FILLED, -1),
+    "slots filled beyond any capacity": ("heads", 1, FILLED, 1 << 62),
+}
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+def test_a_counter_that_no_buffer_can_hold_is_refused(path, name):
+    part, line, word, value = COUNTERS[name]
+    _set_word(path, part, line, word, value)
+    content = path.read_bytes()
+    refused(path, "is damaged", str(value), "possible are")
+    assert path.read_bytes() == content
+    assert not blocks.in_use(path)
+
+
+def test_the_largest_leaf_must_fit_its_tree(tmp_path):
+    path = tmp_path / "block"
+    ordeal.make(path, "batch", 1)
+    for value in (-1, 1 << 57):
+        _set_word(path, "control", words.PRIORITY, 0, value)
+        refused(path, "the largest leaf", str(value))
+    _set_word(path, "control", words.PRIORITY, 0, 1 << 56)
+    replay.attach(path=path).close()
+
+
+def _set_word(path, part, line, word, value):
+    with open(path, "r+b") as file:
+        layout = read_header(file.read(PAGE), os.fstat(file.fileno()).st_size)
+        file.seek(layout.parts[part].offset + line * 64 + word * 8)
+        file.write(value.to_bytes(8, "little", signed=True))
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("kind", "streams"), [("uniform", 1), ("batch", 3), ("buffer", 1), ("buffer", 3)]
+)
+def test_garbage_in_any_part_is_refused_or_does_no_harm(kind, streams, tmp_path):
+    files = (str(tmp_path), kind, str(streams), "1", "150")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-X",
+            "faulthandler",
+            "-m",
+            "tests.memory.ordeal",
+            *files,
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert done.returncode == 0, "\n".join((*done.stdout.splitlines()[-1:], done.stderr[-4000:]))
+    seen = done.stdout.splitlines()[-1]
+    assert "'opened'" in seen
+    assert "'refused'" in seen
+
+
+# a full file system
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def can_mount():
+    """Say whether this process may mount a file system of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    tried = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(tried, check=False, capture_output=True).returncode == 0
+
+
+FILL_IT = """
+import os, sys, pathlib
+import replay
+from replay.memory import block, home
+home.SHARED_MEMORY = folder = pathlib.Path(sys.argv[1])
+if sys.argv[2] == "blind":
+    # Somebody else takes the room after the look at it.
+    block.check_folder = lambda *_: None
+said = []
+fields = {"x": ("u1", (4096,))}
+for home in ({"name": "full"}, {"path": folder / "full"}):
+    try:
+        replay.ReplayBuffer(1000, fields, **home)
+    except replay.RoomError as error:
+        said.append(str(error))
+    assert list(folder.iterdir()) == [], list(folder.iterdir())
+with replay.ReplayBuffer(100, fields, name="fits") as buffer:
+    for _ in range(150):
+        buffer.add(bytes_ := __import__("numpy").ones(4096, "u1"))
+    assert (buffer.sample(50).x == 1).all()
+print("\\n".join(said))
+"""
+
+
+@pytest.mark.parametrize("look", ["looking", "blind"])
+def test_a_full_file_system_is_an_error_that_says_how_much_is_needed(look, tmp_path, monkeypatch):
+    if can_mount():
+        # A real one of 1 MiB, which goes away with the namespace of the process that has it.
+        script = f'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3" "$1" {look}'
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, "sh", tmp_path, sys.executable, FILL_IT],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        assert done.returncode == 0, done.stderr
+        said = done.stdout.splitlines()
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", full)
+        said = []
+        name = fresh_name()
+        for home in ({"name": name}, {"path": tmp_path / "full"}):
+            with pytest.raises(replay.RoomError) as caught:
+                replay.ReplayBuffer(1000, {"x": (np.uint8, (4096,))}, **home)
+            said.append(str(caught.value))
+        assert not named_path(name).exists()
+        assert list(tmp_path.iterdir()) == []
+    assert len(said) == 2
+    for line in said:
+        assert "needs 4.1" in line or "needs 4.2" in line
+        assert " MB (4" in line
+        assert "free there" in line or "No space left" in line
+
+
+def test_a_room_that_runs_out_while_it_is_reserved_leaves_nothing(tmp_path, monkeypatch):
+    given = []
+
+    def second_time_full(descriptor, start, nbytes):
+        given.append(nbytes)
+        if len(given) > 1:
+            full()
+
+    monkeypatch.setattr(blocks, "_STEP", MIB)
+    monkeypatch.setattr(os, "posix_fallocate", second_time_full)
+    with pytest.raises(
+        replay.RoomError, match=r"needs 4\.\d+ MB .* room ran out after .*: No space left"
+    ):
+        replay.ReplayBuffer(1000, {"x": (np.uint8, (4096,))}, path=tmp_path / "full")
+    assert len(given) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.glob(".*"))
