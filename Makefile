@@ -9,7 +9,7 @@ CACHE := $(CURDIR)/.numba_cache
 SOURCES := kernels replay tests asv_benchmarks notebooks
 
 .PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
-	test-notebooks bench-quick compare clean
+	test-notebooks test-model test-stress bench-quick compare throughput clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -37,14 +37,22 @@ test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, w
 test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q $(LANE)
 
-# What needs PyTorch or Jupyter has a lane of its own.
-LANE := -n auto --maxprocesses 4 --ignore tests/demo --ignore tests/notebooks
+# What needs PyTorch, Jupyter or Spin has a lane of its own.
+LANE := -n auto --maxprocesses 4 --ignore tests/demo --ignore tests/notebooks --ignore tests/model
 
 test-demo: $(VENV)/demo.stamp $(VENV)/test.stamp  ## Tests of the demo, with PyTorch
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/demo
 
 test-notebooks: $(VENV)/notebooks.stamp $(VENV)/test.stamp  ## Execute the notebooks
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/notebooks
+
+test-model: $(VENV)/test.stamp  ## Check the protocol of a slot in every order of steps, with Spin
+	$(BIN)/python -m pytest -q tests/model
+
+# Longer: REPLAY_STRESS_SECONDS=3600 make test-stress
+test-stress: $(VENV)/test.stamp  ## Kill writers and learners at random: a minute each of the two harshest trials
+	REPLAY_STRESS_SECONDS=$${REPLAY_STRESS_SECONDS:-60} NUMBA_CACHE_DIR=$(CACHE)/compiled \
+		$(BIN)/python -m pytest -q -rP -n 2 tests/stress
 
 bench-quick: $(VENV)/bench.stamp  ## Run every benchmark once
 	cd asv_benchmarks && ../$(BIN)/python -m asv machine --yes && \
@@ -62,6 +70,9 @@ $(VENV)/%.stamp: $(VENV)/bin/python pyproject.toml
 
 compare: $(VENV)/bench.stamp  ## Time the buffer beside plain NumPy, in one run
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/compare.py
+
+throughput: $(VENV)/bench.stamp  ## Rows a second of several processes at one buffer
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/throughput.py
 
 clean:  ## Remove the virtual environment and the caches
 	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

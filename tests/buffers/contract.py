@@ -272,6 +272,22 @@ class BufferContract:
             stats = buffer.stats()
             assert (stats["updated"], stats["stale"], stats["saturated"]) == (2, 1, 1)
 
+    @pytest.mark.parametrize("streams", [1, 2])
+    def test_the_ages_of_rows_given_out_are_counted(self, home, sampler, streams):
+        with self.make(home, 64 * streams, FIELDS, sampler=sampler, streams=streams) as buffer:
+            for stream in range(streams):
+                buffer.writer(stream).extend(**rows(range(100 + 40 * stream)))
+            assert np.isnan(buffer.stats()["age_mean"])
+            assert np.isnan(buffer.stats()["age_median"])
+            ages = []
+            for _ in range(20):
+                tickets, stream = np.divmod(buffer.sample(7).ids, streams)
+                ages += (99 + 40 * stream - tickets).tolist()
+            stats = buffer.stats()
+            assert stats["age_mean"] == pytest.approx(np.mean(ages), rel=1e-12)
+            # Of one row a batch: the middle of a power of two that some of them have.
+            assert stats["age_median"] in (0.0, 1.0, 3.0, 6.0, 12.0, 24.0, 48.0)
+
     # streams, schemas
 
     def test_streams_are_rings_of_their_own(self, home, sampler):
