@@ -31,11 +31,11 @@ test-compiled: $(VENV)/test.stamp  ## Tests of the compiled kernels
 
 # The same tests with every kernel as plain Python, which a debugger and coverage can follow.
 test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, with coverage
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not compiled" --cov $(LANE)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not compiled and not processes" --cov $(LANE)
 
 # A cache of its own: a warm one would switch the checks off.
 test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q $(LANE)
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q -m "not processes" $(LANE)
 
 # What needs PyTorch, Jupyter or Spin has a lane of its own.
 LANE := -n auto --maxprocesses 4 --ignore tests/demo --ignore tests/notebooks --ignore tests/model

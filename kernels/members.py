@@ -9,6 +9,8 @@ The members of a block: who has it open, and who is changing its tree at this mo
       word 4        inside: how often its threads entered the tree, << 16, and how many are inside
       word 5        clearing: the same of those that empty slots
       word 6        when it joined, in nanoseconds since 1970
+      word 7        doubt: the row whose leaf a thread is about to set, as its id + 1, or the slot,
+                    as -(slot + 1); 0 outside of that. Of several threads, that of one.
 
 Who is alive is told by locks that the system drops with a process, see `replay.memory.members`;
 the words are for people, and for repair: sums can be corrected only while nobody is on the way
@@ -30,6 +32,7 @@ NAMESPACE = 3
 INSIDE = 4
 CLEARING = 5
 JOINED_AT = 6
+DOUBT = 7
 
 FREE = 0
 ATTACHED = 1

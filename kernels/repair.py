@@ -171,7 +171,7 @@ def tree_mend(tree: np.ndarray, levels: np.ndarray, members: np.ndarray, ready: 
     Notes
     -----
     Units: entries.
-    Cost: O(capacity); a wait of milliseconds for each sum that differs, at most.
+    Cost: O(capacity * members); a wait of milliseconds at most, where somebody is always inside.
     Errors: as returned.
     Sharing: one repairer at a time, beside any number of writers and learners. A difference counts
     only if nobody was inside while it was taken; an addition that comes after commutes with it.
@@ -182,8 +182,7 @@ def tree_mend(tree: np.ndarray, levels: np.ndarray, members: np.ndarray, ready: 
         for node in range(levels[level + 2] - levels[level + 1]):
             entry = levels[level] * FAN + node
             line = levels[level + 1] + node
-            if tree_lack(tree, entry, line) == 0:
-                continue
+            # A difference of zero too: what a writer is about to add may hide what is missing.
             taken = False
             for _ in range(TRIES):
                 quiet = members_quiet(members, ready, INSIDE)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kernels.atomics import load
+from kernels.atomics import load, store
 from kernels.handle import (
     MINIMA,
     PRIORITY,
@@ -14,7 +14,7 @@ from kernels.handle import (
     handle_tree,
 )
 from kernels.jit import kernel
-from kernels.members import INSIDE, member_enter, member_leave
+from kernels.members import DOUBT, INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
 from kernels.tree import tree_add, tree_exchange
 
@@ -79,9 +79,11 @@ def leaf_settle(handle: np.ndarray, slot: int) -> None:
     member_enter(handle_member(handle), INSIDE)
     tree = handle_tree(handle)
     levels = handle_levels(handle)
+    store(handle_member(handle), DOUBT, -(slot + 1))
     difference = leaf_exchange(handle, slot)
     if difference != 0:
         tree_add(tree, levels, slot, difference, 0)
         if handle[MINIMA] != 0:
             minimum_update(handle_minima(handle), tree, levels, slot)
+    store(handle_member(handle), DOUBT, 0)
     member_leave(handle_member(handle), INSIDE)

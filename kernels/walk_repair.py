@@ -19,6 +19,7 @@ from kernels.handle import (
 )
 from kernels.jit import kernel
 from kernels.repair import minimum_mend, ring_free, ring_recount, tree_mend
+from kernels.ring import ring_locate, ring_ticket
 from kernels.tree import tree_get
 from kernels.walk_leaf import leaf_settle
 
@@ -100,6 +101,49 @@ def leaves_repair(handle: np.ndarray, first: int, count: int) -> int:
             leaf_settle(handle, slot)
             cleared += 1
     return cleared
+
+
+@kernel
+def doubt_repair(handle: np.ndarray, doubt: int) -> bool:
+    """
+    Set a leaf that a dead member may have set for a row which was gone.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+    doubt : int
+        Word DOUBT of the member's line, whatever it holds.
+
+    Returns
+    -------
+    bool
+        Whether the leaf was set anew.
+
+    Notes
+    -----
+    Units: none.
+    Cost: O(log capacity).
+    Errors: none.
+    Sharing: any number of writers, readers, learners and repairers.
+    Source: own.
+    """
+    if handle[TREE] == 0 or doubt == 0:
+        return False
+    streams = handle[STREAMS]
+    rows = handle[ROWS]
+    slot = -doubt - 1
+    if doubt > 0:
+        slot, ticket = ring_locate(doubt - 1, streams, rows)
+        records = handle_records(handle)
+        word = load(records, slot * records.shape[1])
+        if word & 1 == 0 and ring_ticket(word) == ticket:
+            # It is the row that the priority was for.
+            return False
+    if slot >= streams * rows:
+        return False
+    leaf_settle(handle, slot)
+    return True
 
 
 @kernel

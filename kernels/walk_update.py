@@ -11,7 +11,7 @@ from kernels.addresses import (
     stack_integers,
     stack_numbers,
 )
-from kernels.atomics import fetch_add, fetch_max, load
+from kernels.atomics import fetch_add, fetch_max, load, store
 from kernels.codes import REFUSED
 from kernels.handle import (
     ALPHA,
@@ -33,7 +33,7 @@ from kernels.handle import (
     handle_tree,
 )
 from kernels.jit import kernel
-from kernels.members import INSIDE, member_enter, member_leave
+from kernels.members import DOUBT, INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
 from kernels.priorities import leaf_of, priority_ceiling, priority_scale
 from kernels.ring import LINE, ring_locate, ring_ticket
@@ -142,7 +142,8 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
     leaves = stack_integers()
     words = stack_integers()
     width = records.shape[1]
-    member_enter(handle_member(handle), INSIDE)
+    member = handle_member(handle)
+    member_enter(member, INSIDE)
     largest = 0
     saturated = 0
     applied = 0
@@ -164,6 +165,8 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
             if word & 1 != 0 or ring_ticket(word) != words[row]:
                 continue
             leaf = leaves[row]
+            # Who is killed before the second look leaves word of it.
+            store(member, DOUBT, ids[first + row] + 1)
             difference = tree_exchange(tree, levels, slot, leaf)
             if load(records, slot * width) != word:
                 difference += leaf_exchange(handle, slot)
@@ -183,7 +186,8 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
         first += count
     if batched:
         tree_flush(tree, levels, upper)
-    member_leave(handle_member(handle), INSIDE)
+    store(member, DOUBT, 0)
+    member_leave(member, INSIDE)
     fetch_max(handle_line(handle, PRIORITY), 0, largest)
     updates = handle_line(handle, UPDATES)
     fetch_add(updates, 0, applied)

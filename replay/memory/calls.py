@@ -106,6 +106,11 @@ class Calls:
         return _plain(walk_repair.leaves_repair, "handle", "int", "int")
 
     @functools.cached_property
+    def doubt_repair(self) -> Callable[..., bool]:
+        """Set a leaf that a dead member may have set for a row which was gone."""
+        return _plain(walk_repair.doubt_repair, "handle", "int")
+
+    @functools.cached_property
     def counts_repair(self) -> Callable[..., bool]:
         """Correct how many slots hold a row."""
         return _plain(walk_repair.counts_repair, "handle")

@@ -86,6 +86,9 @@ def repair(
             calls.rows_forget(handle)
         for line in lines:
             line[members.CLEARING] = 0
+            if line[members.DOUBT]:
+                calls.doubt_repair(handle, int(line[members.DOUBT]))
+                line[members.DOUBT] = 0
         _clear_leaves(layout, handle, calls)
         counted = any(calls.counts_repair(handle) for _ in range(_TRIES))
         sums = calls.sums_repair(handle)

@@ -14,6 +14,8 @@ from tests.buffers.errands import FIELDS, checked, whole
 from tests.homes import fewer, fresh_name
 from tests.processes import python
 
+pytestmark = pytest.mark.processes
+
 ROWS = fewer(3000, 200)
 
 

@@ -15,6 +15,8 @@ from tests.buffers.errands import FIELDS, checked
 from tests.homes import fresh_name
 from tests.processes import python
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(

@@ -775,6 +775,7 @@ def ended(child):
         child.kill()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("role", "point", "visit", "most"),
     [
@@ -817,6 +818,7 @@ def test_nobody_waits_for_the_dead(role, point, visit, most, walk):
 
 
 @pytest.mark.compiled
+@pytest.mark.processes
 def test_processes_that_run_free_keep_the_ratio_though_one_is_killed():
     limiter = replay.RateLimiter(4, min_size=20, tolerance=10)
     with opened("named", 50, FIELDS, limiter=limiter, seed=0) as buffer:

@@ -18,6 +18,8 @@ from replay.memory.home import named_path
 from tests.commands.blocks import FIELDS, dying, left_behind
 from tests.homes import fresh_name
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def left():

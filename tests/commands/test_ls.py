@@ -18,6 +18,8 @@ from tests.commands.blocks import FIELDS, left_behind
 from tests.homes import fresh_name
 from tests.processes import python
 
+pytestmark = pytest.mark.processes
+
 KEYS = [
     "name", "path", "state", "reason", "open", "bytes", "user", "capacity", "streams", "size",
     "added", "sampled", "adds_per_second", "samples_per_second", "fields", "sampler", "owner",

@@ -11,6 +11,8 @@ import pytest
 from tests.homes import fresh_name
 from tests.memory.endings import ENDINGS, FAMILIES
 
+pytestmark = pytest.mark.processes
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 #: What a process exits with, where it does not end in peace.
 CODES = {

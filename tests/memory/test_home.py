@@ -103,7 +103,7 @@ def test_room_that_runs_out_while_it_is_reserved_leaves_no_file(where, monkeypat
     monkeypatch.setattr(os, "posix_fallocate", run_out)
     name = fresh_name()
     place = {"name": name} if where == "named" else {"path": tmp_path / name}
-    with pytest.raises(replay.RoomError, match="ran out: No space left"):
+    with pytest.raises(replay.RoomError, match="ran out after 0 bytes: No space left"):
         replay.ReplayBuffer(1000, {"x": int}, **place)
     assert not home.named_path(name).exists()
     assert not list(tmp_path.iterdir())

@@ -12,6 +12,8 @@ import replay
 from kernels.ring import FILLED, HEAD, ring_ticket
 from tests.homes import fewer, fresh_name
 
+pytestmark = pytest.mark.processes
+
 ROWS = 3000
 STREAMS = 2
 FIELDS = {"x": np.int64, "y": np.int64, "wide": (np.int64, (40,))}

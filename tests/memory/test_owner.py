@@ -15,6 +15,8 @@ from tests.commands.blocks import left_behind
 from tests.homes import fresh_name
 from tests.processes import python
 
+pytestmark = pytest.mark.processes
+
 FIELDS = {"number": np.int64}
 
 

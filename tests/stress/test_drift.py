@@ -11,6 +11,8 @@ from kernels.jit import interpreted
 from kernels.tree import FAN, tree_levels
 from tests.homes import SAMPLERS, fewer, fresh_name
 
+pytestmark = pytest.mark.processes
+
 #: A float64 tree is off by 1e-4 of its total after the larger number.
 UPDATES = 100_000_000 if os.environ.get("REPLAY_STRESS_SECONDS") else fewer(2_000_000, 2_000)
 BATCH = fewer(50_000, 500)

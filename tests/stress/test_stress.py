@@ -19,6 +19,8 @@ from tests.stress.ledger import Ledger
 from tests.stress.plan import Plan, read_plan
 from tests.stress.rows import rows, torn
 
+pytestmark = pytest.mark.processes
+
 SECONDS = os.environ.get("REPLAY_STRESS_SECONDS")
 
 #: Rows are overwritten while they are read; a batch of updates stands between a leaf and its sums.

@@ -1,0 +1,301 @@
+/*
+ * Leaves and their sum, step by step: no priority stays on a row that came later, no empty slot
+ * keeps one, and what the sum lacks after a kill between a leaf and the sum, repair adds.
+ *
+ * One sum over all leaves; the code does the same at every node. Rows have no bytes here, and
+ * FILLED is left out. With CLEAR there is a clear beside all, and no sum: it has too many states.
+ */
+
+#ifndef UPDATES
+#define UPDATES 1 /* priorities that the learner sets */
+#endif
+#ifndef CLEAR
+#define SUM
+#endif
+
+/* The writers, the learner, who clears, the repairer, and those who follow it if it is killed. */
+#define LEARNER WRITERS
+#define CLEARER (LEARNER + 1)
+#define REPAIRER (LEARNER + 2)
+#define MEMBERS (REPAIRER + KILLS)
+
+#include "steps.pml"
+
+/* Leaves: 0 of an empty slot, that of new rows, and for each ticket one that only updates give. */
+#define NEW 1
+#define UPDATED(word) (NEXT(word) + 1)
+
+byte leaves[ROWS];
+
+/* Only the checks ask: who set this leaf last was killed before the look at the word after it. */
+bit doubtful[ROWS];
+#ifdef MUTANT_DOUBT_NOTHING
+#define DOUBTFUL(slot) false
+#else
+#define DOUBTFUL(slot) doubtful[slot]
+#endif
+
+#ifdef SUM
+short total;
+/* Who is between a leaf and the sum; and, for the count of entries, who is since repair asked. */
+bit inside[MEMBERS];
+bit entered[MEMBERS];
+bit asked;
+#define ENTER atomic { inside[me] = true; entered[me] = asked; POINT(ENTERED) };
+#define ADD atomic { total = total + grown; grown = 0; POINT(ANCESTOR) };
+#define LEAVE atomic { inside[me] = false; POINT(LEFT) };
+#define GROW(difference) grown = grown + difference;
+#else
+#define ENTER
+#define ADD
+#define LEAVE
+#define GROW(difference)
+#endif
+
+#define EXCHANGE(slot, value)                                                                     \
+    GROW((value) - leaves[slot])                                                                  \
+    leaves[slot] = (value);                                                                       \
+    doubtful[slot] = false
+
+#define DOUBT_POINT(name, slot)                                                                   \
+    if                                                                                            \
+    :: true                                                                                       \
+    :: kills > 0 -> doubtful[slot] = true; DIE                                                    \
+    fi
+
+/* What the word says, until the word is the same after as before. */
+inline leaf_exchange(slot) {
+    seen = words[slot];
+    do
+    :: true ->
+        atomic { EXCHANGE(slot, (seen == 0 -> 0 : NEW)); DOUBT_POINT(LEAF, slot) }
+#ifdef MUTANT_SETTLE_ONE_LOOK
+        break
+#else
+        atomic {
+            if
+            :: words[slot] == seen -> break
+            :: else -> seen = words[slot]
+            fi
+        }
+#endif
+    od
+}
+
+inline leaf_settle(slot) {
+    ENTER
+    leaf_exchange(slot);
+    ADD
+    LEAVE
+}
+
+proctype writer(byte me) {
+    byte ticket, seen;
+    short grown;
+    bit held;
+
+    me == 0 || head > 0; /* whoever claims the first ticket is called writer 0 */
+again:
+    slot_take();
+#ifdef CLEAR
+    if
+    :: ticket >= base
+    :: else ->
+        atomic { words[ticket % ROWS] = 0; POINT(RELEASED) }
+#ifndef MUTANT_RELEASE_KEEPS_LEAF
+        /* Held or not: a slot that was empty may wait for its leaf to be emptied too. */
+        leaf_settle(ticket % ROWS);
+#endif
+        goto again
+    fi;
+#endif
+    ENTER
+    atomic { EXCHANGE(ticket % ROWS, NEW); POINT(LEAF) }
+    ADD
+    LEAVE
+    atomic { words[ticket % ROWS] = WHOLE(ticket); POINT(COMMITTED) }
+    goto again;
+
+returned:
+    running--;
+killed:
+    skip
+}
+
+/* It has the id of a row that it sees; any other id would change nothing. */
+proctype learner() {
+    byte me = LEARNER;
+    byte slot, seen, left = UPDATES;
+    short grown;
+
+again:
+    atomic {
+        seen = 0;
+        if
+        :: left == 0 -> goto returned
+        :: else -> left--
+        fi;
+        select(slot : 0 .. ROWS - 1);
+        seen = words[slot];
+        if
+        :: seen == 0 || ODD(seen) -> goto again
+        :: else
+        fi
+    }
+    ENTER
+    atomic { EXCHANGE(slot, UPDATED(seen)); DOUBT_POINT(LEAF, slot) }
+#ifndef MUTANT_UPDATE_ONE_LOOK
+    if
+    :: words[slot] == seen
+    :: else -> leaf_exchange(slot)
+    fi;
+#endif
+    ADD
+    LEAVE
+    goto again;
+
+returned:
+    running--;
+killed:
+    skip
+}
+
+#ifdef CLEAR
+proctype clearer() {
+    byte me = CLEARER;
+    byte slot, seen;
+
+    CLEAR_SLOTS(leaf_settle(slot));
+    running--;
+killed:
+    skip
+}
+#endif
+
+inline quiet_ask() {
+#ifndef MUTANT_LEAVE_THE_DEAD_INSIDE
+    inside[member] = inside[member] & !found[member];
+#endif
+#ifndef MUTANT_MEND_BLINDLY
+    if
+    :: inside[member] -> COME_AGAIN
+    :: else
+    fi;
+#endif
+    entered[member] = false
+}
+
+inline quiet_still() {
+    if
+    :: inside[member] || entered[member] -> COME_AGAIN
+    :: else
+    fi
+}
+
+/* One process repairs at a time. If it is killed, the next one begins anew. */
+proctype repairer() {
+    byte me = REPAIRER;
+    byte slot, seen, member;
+    short grown;
+    bit found[MEMBERS];
+    bit alone;
+
+    goto again;
+killed:
+    atomic { me++; running++ };
+again:
+    atomic {
+        slot = 0; seen = 0; grown = 0; member = 0;
+#ifdef SUM
+        asked = false;
+        EACH(member, MEMBERS, entered[member] = false)
+#endif
+    };
+end_watching:
+    dead_find();
+#ifdef MUTANT_SETTLE_THE_FREED_ALONE
+    do
+    :: slot < ROWS ->
+        if
+        :: ODD(words[slot]) && found[WRITER(words[slot])] ->
+            atomic { slot_free() };
+            leaf_settle(slot)
+        :: else
+        fi;
+        atomic { seen = 0; slot++ }
+    :: else -> slot = 0; break
+    od;
+#else
+    EACH(slot, ROWS, slot_free());
+    /* A pass over all: of one who died between an empty slot and its leaf nothing else tells. */
+    do
+    :: slot < ROWS ->
+        if
+        :: words[slot] == 0 ->
+            if
+            :: leaves[slot] != 0 -> leaf_settle(slot)
+            :: else
+            fi
+        :: else
+        fi;
+        atomic { seen = 0; slot++ }
+    :: else -> slot = 0; break
+    od;
+#endif
+
+#ifdef SUM
+#ifdef MUTANT_MEND_TRUSTS_ZERO
+    grown = - total;
+    EACH(slot, ROWS, grown = grown + leaves[slot]);
+    if
+    :: grown == 0 ->
+        EACH(member, MEMBERS, inside[member] = inside[member] & !found[member]);
+        goto mended
+    :: else -> grown = 0
+    fi;
+#endif
+    asked = true;
+    EACH(member, MEMBERS, quiet_ask());
+    grown = - total;
+    EACH(slot, ROWS, grown = grown + leaves[slot]);
+#ifndef MUTANT_MEND_BLINDLY
+    EACH(member, MEMBERS, quiet_still());
+#endif
+    atomic { total = total + grown; grown = 0; POINT(MENDED) }
+#ifdef MUTANT_MEND_TRUSTS_ZERO
+mended:
+#endif
+#endif
+    dead_forget();
+    goto again;
+
+quiet:
+    /* All have returned, or are dead and repaired. */
+    atomic {
+        EACH(slot, ROWS,
+            assert(!ODD(words[slot]));
+            assert(words[slot] != 0 || leaves[slot] == 0);
+            assert(words[slot] == 0 || DOUBTFUL(slot)
+                   || leaves[slot] == NEW || leaves[slot] == UPDATED(words[slot]));
+            GROW(leaves[slot])
+            skip);
+#ifdef SUM
+        assert(total == grown)
+#endif
+    }
+}
+
+init {
+    byte number;
+
+    atomic {
+        EACH(number, WRITERS, run writer(number); running++);
+        run learner();
+        running++;
+#ifdef CLEAR
+        run clearer();
+        running++;
+#endif
+        run repairer()
+    }
+}
