@@ -37,8 +37,9 @@ test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, w
 test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q -m "not processes" $(LANE)
 
-# What needs PyTorch, Jupyter or Spin has a lane of its own.
-LANE := -n auto --maxprocesses 4 --ignore tests/demo --ignore tests/notebooks --ignore tests/model
+# What needs PyTorch, Jupyter, Spin or a minute has a lane of its own.
+LANE := -n auto --maxprocesses 4 \
+	$(addprefix --ignore tests/,demo notebooks model stress)
 
 test-demo: $(VENV)/demo.stamp $(VENV)/test.stamp  ## Tests of the demo, with PyTorch
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/demo

@@ -45,7 +45,10 @@ byte running;
     losses++;                                                                                     \
     goto killed
 
-#define POINT(name)                                                                               \
+#define POINT(name) MAY_DIE
+
+/* Where the kernels have no label. */
+#define MAY_DIE                                                                                   \
     if                                                                                            \
     :: true                                                                                       \
     :: kills > 0 -> DIE                                                                           \

@@ -24,7 +24,7 @@ MEMORY = 900
 DEPTH = 10_000
 
 #: With one kill nobody is left to kill the repairer.
-SECOND_KILL = {"kills = (kills-1)", "dead[me] = 1", "losses = (losses+1)", "doubtful[slot] = 1"}
+SECOND_KILL = {"kills = (kills-1)", "dead[me] = 1", "losses = (losses+1)"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,8 @@ MUTANTS = [
     Search("tree", "TICKETS=3 MUTANT_UPDATE_ONE_LOOK", STALE_PRIORITY),
     Search("tree", "TICKETS=3 MUTANT_SETTLE_ONE_LOOK", STALE_PRIORITY),
     Search("tree", "TICKETS=3 MUTANT_DOUBT_NOTHING", STALE_PRIORITY),
+    Search("tree", "TICKETS=3 MUTANT_DOUBT_LATE", STALE_PRIORITY),
+    Search("tree", "TICKETS=3 KILLS=2 MUTANT_SETTLE_WITHOUT_DOUBT", STALE_PRIORITY),
     Search("tree", "TICKETS=3 MUTANT_MEND_BLINDLY", WRONG_SUM),
     Search("tree", "TICKETS=3 MUTANT_MEND_TRUSTS_ZERO", WRONG_SUM),
     Search("tree", "TICKETS=3 MUTANT_LEAVE_THE_DEAD_INSIDE", NO_END),

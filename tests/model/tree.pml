@@ -1,6 +1,7 @@
 /*
  * Leaves and their sum, step by step: no priority stays on a row that came later, no empty slot
  * keeps one, and what the sum lacks after a kill between a leaf and the sum, repair adds.
+ * Who sets a leaf and is killed before the look at the word after it has left word of that leaf.
  *
  * One sum over all leaves; the code does the same at every node. Rows have no bytes here, and
  * FILLED is left out. With CLEAR there is a clear beside all, and no sum: it has too many states.
@@ -27,13 +28,15 @@
 
 byte leaves[ROWS];
 
-/* Only the checks ask: who set this leaf last was killed before the look at the word after it. */
-bit doubtful[ROWS];
-#ifdef MUTANT_DOUBT_NOTHING
-#define DOUBTFUL(slot) false
-#else
-#define DOUBTFUL(slot) doubtful[slot]
-#endif
+/*
+ * The leaf that a member is about to set: the word of the row that the priority is for, or the
+ * slot + 1 of a leaf that is settled; 0 outside of that. Nobody but repair reads it, and only of
+ * the dead, so that a store here may be one step with the member's next one.
+ */
+byte doubts[MEMBERS];
+#define DOUBT(leaf) doubts[me] = (leaf); MAY_DIE
+#define SURE atomic { DOUBT(0) };
+#define DOUBTED(doubt) (NEXT(doubt) == 0 -> (doubt) - 1 : (NEXT(doubt) - 1) % ROWS)
 
 #ifdef SUM
 short total;
@@ -55,20 +58,13 @@ bit asked;
 #define EXCHANGE(slot, value)                                                                     \
     GROW((value) - leaves[slot])                                                                  \
     leaves[slot] = (value);                                                                       \
-    doubtful[slot] = false
+    POINT(LEAF)
 
-#define DOUBT_POINT(name, slot)                                                                   \
-    if                                                                                            \
-    :: true                                                                                       \
-    :: kills > 0 -> doubtful[slot] = true; DIE                                                    \
-    fi
-
-/* What the word says, until the word is the same after as before. */
+/* What the word says, `seen` at first, until the word is the same after as before. */
 inline leaf_exchange(slot) {
-    seen = words[slot];
     do
     :: true ->
-        atomic { EXCHANGE(slot, (seen == 0 -> 0 : NEW)); DOUBT_POINT(LEAF, slot) }
+        atomic { EXCHANGE(slot, (seen == 0 -> 0 : NEW)) }
 #ifdef MUTANT_SETTLE_ONE_LOOK
         break
 #else
@@ -84,11 +80,19 @@ inline leaf_exchange(slot) {
 
 inline leaf_settle(slot) {
     ENTER
+    atomic {
+#ifndef MUTANT_SETTLE_WITHOUT_DOUBT
+        DOUBT(slot + 1);
+#endif
+        seen = words[slot]
+    }
     leaf_exchange(slot);
     ADD
+    SURE
     LEAVE
 }
 
+/* At the end of each: nobody reads what was in hand, and states that differ there alone are one. */
 proctype writer(byte me) {
     byte ticket, seen;
     short grown;
@@ -110,7 +114,7 @@ again:
     fi;
 #endif
     ENTER
-    atomic { EXCHANGE(ticket % ROWS, NEW); POINT(LEAF) }
+    atomic { EXCHANGE(ticket % ROWS, NEW) }
     ADD
     LEAVE
     atomic { words[ticket % ROWS] = WHOLE(ticket); POINT(COMMITTED) }
@@ -119,7 +123,7 @@ again:
 returned:
     running--;
 killed:
-    skip
+    atomic { ticket = 0; seen = 0; grown = 0; held = false }
 }
 
 /* It has the id of a row that it sees; any other id would change nothing. */
@@ -143,21 +147,29 @@ again:
         fi
     }
     ENTER
-    atomic { EXCHANGE(slot, UPDATED(seen)); DOUBT_POINT(LEAF, slot) }
+#ifdef MUTANT_DOUBT_LATE
+    atomic { EXCHANGE(slot, UPDATED(seen)) }
+    atomic { DOUBT(seen) }
+#else
+    atomic { DOUBT(seen); EXCHANGE(slot, UPDATED(seen)) }
+#endif
 #ifndef MUTANT_UPDATE_ONE_LOOK
     if
     :: words[slot] == seen
-    :: else -> leaf_exchange(slot)
+    :: else ->
+        seen = words[slot];
+        leaf_exchange(slot)
     fi;
 #endif
     ADD
+    SURE
     LEAVE
     goto again;
 
 returned:
     running--;
 killed:
-    skip
+    atomic { slot = 0; seen = 0; left = 0; grown = 0 }
 }
 
 #ifdef CLEAR
@@ -168,7 +180,7 @@ proctype clearer() {
     CLEAR_SLOTS(leaf_settle(slot));
     running--;
 killed:
-    skip
+    atomic { slot = 0; seen = 0 }
 }
 #endif
 
@@ -227,6 +239,33 @@ end_watching:
     od;
 #else
     EACH(slot, ROWS, slot_free());
+#endif
+
+#ifndef MUTANT_DOUBT_NOTHING
+doubting:
+    /* One step: what the dead doubted stays as it is, and only one word is looked at. */
+    atomic {
+        do
+        :: member < MEMBERS && (!found[member] || doubts[member] == 0) -> member++
+        :: else -> break
+        od;
+        if
+        :: member == MEMBERS -> member = 0; goto sure
+        :: else -> slot = DOUBTED(doubts[member])
+        fi;
+        if
+        :: words[slot] == doubts[member] -> goto settled /* the row that the priority is for */
+        :: else
+        fi
+    }
+    leaf_settle(slot);
+settled:
+    atomic { slot = 0; seen = 0; doubts[member] = 0; MAY_DIE }
+    goto doubting;
+sure:
+#endif
+
+#ifndef MUTANT_SETTLE_THE_FREED_ALONE
     /* A pass over all: of one who died between an empty slot and its leaf nothing else tells. */
     do
     :: slot < ROWS ->
@@ -275,8 +314,7 @@ quiet:
         EACH(slot, ROWS,
             assert(!ODD(words[slot]));
             assert(words[slot] != 0 || leaves[slot] == 0);
-            assert(words[slot] == 0 || DOUBTFUL(slot)
-                   || leaves[slot] == NEW || leaves[slot] == UPDATED(words[slot]));
+            assert(words[slot] == 0 || leaves[slot] == NEW || leaves[slot] == UPDATED(words[slot]));
             GROW(leaves[slot])
             skip);
 #ifdef SUM
