@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import settings
 
-from replay.memory.block import in_use
+from replay.memory.block_file import in_use
 
 # One sequence of examples for all: a failure in CI is the failure at the desk.
 settings.register_profile("replay", deadline=None, derandomize=True, print_blob=True)

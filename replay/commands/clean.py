@@ -9,7 +9,7 @@ from typing import Any
 
 from replay.commands.arguments import block_name
 from replay.commands.text import in_units, plain, shown_name
-from replay.memory.block import held_alone
+from replay.memory.block_file import held_alone
 from replay.memory.census import FOREIGN, UNREADABLE, Sight, judge_alone, look, named_files
 from replay.memory.home import named_path
 

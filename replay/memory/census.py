@@ -22,7 +22,8 @@ from kernels import handle as words
 from kernels import members
 from kernels.ring import BURNT, FILLED, HEAD
 from replay.errors import BlockFormatError
-from replay.memory.block import MODE, READY_WORD, open_to_look
+from replay.memory.block import READY_WORD
+from replay.memory.block_file import MODE, open_to_look
 from replay.memory.home import PREFIX, named_folder
 from replay.memory.layout import FORMAT, MOST_PAGES, PAGE, VERSION, Layout, read_header
 from replay.memory.members import Member, list_members, place_held
@@ -192,7 +193,7 @@ def judge_alone(descriptor: int, path: pathlib.Path) -> Sight:
     Parameters
     ----------
     descriptor : int
-        As `replay.memory.block.held_alone` gave it.
+        As `replay.memory.block_file.held_alone` gave it.
     path : pathlib.Path
 
     Returns

@@ -12,8 +12,8 @@ import pytest
 import replay
 from replay import cli
 from replay.commands import clean
-from replay.memory import block as blocks
-from replay.memory.block import in_use
+from replay.memory import block_file
+from replay.memory.block_file import in_use
 from replay.memory.home import named_path
 from tests.commands.blocks import FIELDS, dying, left_behind
 from tests.homes import fresh_name
@@ -123,7 +123,7 @@ def test_root_removes_those_of_others_by_name(folder, capsys, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(clean.os, "lstat", of_another)
-        patch.setattr(blocks, "_is_at", lambda *_: True)
+        patch.setattr(block_file, "is_at", lambda *_: True)
         patch.setattr(clean, "named_path", lambda _: folder / "replay.a")
         assert cleaned(capsys)[0].startswith("nothing to remove")
         assert "1 buffer removed" in cleaned(capsys, "a")[0]
@@ -176,14 +176,14 @@ def during(monkeypatch, where, name, act):
 
 
 def test_one_that_opens_it_and_has_no_lock_yet_finds_it_removed(left, capsys, monkeypatch):
-    during(monkeypatch, blocks, "_lock", lambda: cleaned(capsys, left))
+    during(monkeypatch, block_file, "lock_file", lambda: cleaned(capsys, left))
     with pytest.raises(replay.BlockMissingError, match="removed at this moment"):
         replay.attach(left)
     assert not named_path(left).exists()
 
 
 def test_one_that_opens_it_and_has_the_lock_keeps_it(left, capsys, monkeypatch):
-    during(monkeypatch, blocks, "_map", lambda: cleaned(capsys, left, code=1))
+    during(monkeypatch, block_file, "map_file", lambda: cleaned(capsys, left, code=1))
     with replay.attach(left) as buffer:
         assert len(buffer) == 3
         assert named_path(left).exists()
@@ -200,7 +200,7 @@ def test_one_that_comes_while_it_is_removed_waits_and_finds_it_removed(left, cap
             found.append(error)
 
     def come():
-        during(monkeypatch, blocks, "_lock", opened.set)
+        during(monkeypatch, block_file, "lock_file", opened.set)
         thread.start()
         assert opened.wait(60)
 
@@ -213,7 +213,7 @@ def test_one_that_comes_while_it_is_removed_waits_and_finds_it_removed(left, cap
 
 def test_one_that_creates_it_and_has_no_lock_yet_creates_it_anew(capsys, monkeypatch):
     name = fresh_name()
-    during(monkeypatch, blocks, "_lock", lambda: cleaned(capsys, name))
+    during(monkeypatch, block_file, "lock_file", lambda: cleaned(capsys, name))
     with replay.ReplayBuffer(10, FIELDS, name=name) as buffer:
         buffer.add(np.ones(80), 1)
         with replay.attach(name) as other:
@@ -221,10 +221,10 @@ def test_one_that_creates_it_and_has_no_lock_yet_creates_it_anew(capsys, monkeyp
     assert not named_path(name).exists()
 
 
-@pytest.mark.parametrize("step", ["_reserve", "_map"])
+@pytest.mark.parametrize("step", ["reserve", "map_file"])
 def test_one_that_creates_it_and_has_the_lock_keeps_it(step, capsys, monkeypatch):
     name = fresh_name()
-    during(monkeypatch, blocks, step, lambda: cleaned(capsys, name, code=1))
+    during(monkeypatch, block_file, step, lambda: cleaned(capsys, name, code=1))
     with replay.ReplayBuffer(10, FIELDS, name=name), replay.attach(name):
         assert named_path(name).exists()
 
@@ -237,7 +237,7 @@ def test_one_that_took_the_name_since_keeps_it(left, way, capsys, monkeypatch):
         cleaned(capsys, left)
         taken.append(replay.ReplayBuffer(10, FIELDS, name=left))
 
-    during(monkeypatch, blocks, "_alone", take)
+    during(monkeypatch, block_file, "lock_alone", take)
     if way == "clean":
         cleaned(capsys, left, code=1)
     else:
@@ -248,7 +248,7 @@ def test_one_that_took_the_name_since_keeps_it(left, way, capsys, monkeypatch):
 
 
 def test_unlink_holds_the_lock_too(left, capsys, monkeypatch):
-    during(monkeypatch, blocks, "_lock", lambda: replay.unlink(left))
+    during(monkeypatch, block_file, "lock_file", lambda: replay.unlink(left))
     with pytest.raises(replay.BlockMissingError, match="removed at this moment"):
         replay.attach(left)
 
@@ -269,7 +269,7 @@ def test_whoever_lost_its_name_leaves_that_of_another(step, monkeypatch):
             take()
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(blocks, "_reserve", fail)
+        monkeypatch.setattr(block_file, "reserve", fail)
         with pytest.raises(KeyboardInterrupt):
             replay.ReplayBuffer(10, FIELDS, name=name)
     else:
@@ -287,7 +287,12 @@ def test_a_forked_child_is_never_without_a_lock(monkeypatch):
     with replay.ReplayBuffer(10, FIELDS, name=fresh_name()) as buffer:
         seen = []
         # As in the child, where the parent may be dead by now.
-        during(monkeypatch, blocks, "_lock", lambda: seen.append(in_use(named_path(buffer.name))))
+        during(
+            monkeypatch,
+            block_file,
+            "lock_file",
+            lambda: seen.append(in_use(named_path(buffer.name))),
+        )
         buffer._ring.block.held.reopen()
         assert seen == [True]
 

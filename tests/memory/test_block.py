@@ -12,8 +12,9 @@ import pytest
 
 import replay
 from kernels import handle as words
-from replay.memory import block as blocks
-from replay.memory.block import Block, in_use
+from replay.memory import block_file
+from replay.memory.block import Block
+from replay.memory.block_file import in_use
 from replay.memory.home import named_path
 from replay.memory.layout import PAGE, Layout
 from replay.memory.parse import parse_schema
@@ -172,9 +173,9 @@ def test_a_creation_that_is_interrupted_leaves_no_file(monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     name = fresh_name()
-    for place in ("_reserve", "_lock"):
+    for place in ("reserve", "lock_file"):
         with monkeypatch.context() as patch:
-            patch.setattr(blocks, place, interrupt)
+            patch.setattr(block_file, place, interrupt)
             for given in ({"name": name}, {"path": tmp_path / "block"}):
                 with pytest.raises(KeyboardInterrupt):
                     replay.ReplayBuffer(10, FIELDS, **given)

@@ -15,7 +15,7 @@ from kernels import handle as words
 from kernels import members
 from kernels.ring import BURNT, FILLED, HEAD
 from replay.memory import census
-from replay.memory.block import held_alone, in_use
+from replay.memory.block_file import held_alone, in_use
 from replay.memory.census import command_of, judge_alone, look, named_files
 from replay.memory.home import named_path
 from replay.memory.layout import PAGE

@@ -13,7 +13,7 @@ import replay
 from kernels import handle as words
 from kernels.members import MEMBERS
 from kernels.ring import BASE, BURNT, FILLED, HEAD
-from replay.memory import block as blocks
+from replay.memory import block_file
 from replay.memory.home import named_path
 from replay.memory.layout import PAGE, read_header
 from tests.homes import fewer, fresh_name
@@ -67,7 +67,7 @@ def test_a_file_whose_header_is_damaged_is_not_touched(path, place):
     path.write_bytes(content)
     refused(path, "is no block of ours")
     assert path.read_bytes() == content
-    assert not blocks.in_use(path)
+    assert not block_file.in_use(path)
 
 
 COUNTERS = {
@@ -93,7 +93,7 @@ def test_a_counter_that_no_buffer_can_hold_is_refused(path, name):
     content = path.read_bytes()
     refused(path, "is damaged", str(value), "possible are")
     assert path.read_bytes() == content
-    assert not blocks.in_use(path)
+    assert not block_file.in_use(path)
 
 
 def test_the_largest_leaf_must_fit_its_tree(tmp_path):
@@ -219,7 +219,7 @@ def test_a_room_that_runs_out_while_it_is_reserved_leaves_nothing(tmp_path, monk
         if len(given) > 1:
             full()
 
-    monkeypatch.setattr(blocks, "_STEP", MIB)
+    monkeypatch.setattr(block_file, "_STEP", MIB)
     monkeypatch.setattr(os, "posix_fallocate", second_time_full)
     with pytest.raises(
         replay.RoomError, match=r"needs 4\.\d+ MB .* room ran out after .*: No space left"

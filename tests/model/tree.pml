@@ -92,7 +92,6 @@ inline leaf_settle(slot) {
     LEAVE
 }
 
-/* At the end of each: nobody reads what was in hand, and states that differ there alone are one. */
 proctype writer(byte me) {
     byte ticket, seen;
     short grown;
@@ -123,6 +122,7 @@ again:
 returned:
     running--;
 killed:
+    /* Nobody reads what was in hand: states that differ there alone are one. */
     atomic { ticket = 0; seen = 0; grown = 0; held = false }
 }
 
