@@ -27,7 +27,8 @@ from replay.errors import (
 from replay.memory import block_file
 from replay.memory.held import Held, all_held
 from replay.memory.home import check_folder, check_memory, in_bytes, named_path
-from replay.memory.layout import MOST_PAGES, PAGE, Layout, read_header
+from replay.memory.layout import Layout, read_header
+from replay.memory.safetensors import MOST_PAGES, PAGE
 
 #: What the ready word holds once all else is in place: "REPLAY01" as a little-endian integer.
 READY_WORD = int.from_bytes(b"REPLAY01", "little")

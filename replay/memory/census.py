@@ -25,10 +25,11 @@ from replay.errors import BlockFormatError
 from replay.memory.block import READY_WORD
 from replay.memory.block_file import MODE, open_to_look
 from replay.memory.home import PREFIX, named_folder
-from replay.memory.layout import FORMAT, MOST_PAGES, PAGE, VERSION, Layout, read_header
+from replay.memory.layout import FORMAT, VERSION, Layout, read_header
 from replay.memory.members import Member, list_members, place_held
 from replay.memory.owner import Owner, Ownership
 from replay.memory.process import command, namespace, started
+from replay.memory.safetensors import MOST_PAGES, PAGE
 
 if sys.platform != "win32":
     import fcntl

@@ -24,7 +24,7 @@ from kernels.checksum import checksum
 from kernels.faults import JOURNAL_APPLYING, JOURNAL_WRITTEN, fault_point
 from kernels.walk_snapshot import CURSOR, FIRST, LIMIT, LINE_WORDS, LINES
 from replay.errors import BlockFormatError
-from replay.memory.layout import PAGE
+from replay.memory.safetensors import PAGE
 from replay.memory.side_file import read_at, write_at
 from replay.memory.snapshot_front import Front
 from replay.memory.snapshot_layout import SnapshotLayout

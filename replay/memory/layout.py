@@ -32,29 +32,24 @@ from kernels.ring import LINE
 from kernels.tree import tree_levels
 from replay.errors import BlockFormatError, InputError, ReplayError
 from replay.memory.fields import Schema
+from replay.memory.safetensors import MOST_PAGES, PAGE, Part, aligned, safetensors_header
 
 FORMAT = "replay-block"
 #: What `save` writes, see `snapshot_layout`.
 SNAPSHOT_FORMAT = "replay-snapshot"
 VERSION = 2
-#: The header is made of pages of so many bytes, at most so many.
-PAGE = 4096
-MOST_PAGES = 256
+_OPENED_BY = {
+    FORMAT: "a buffer's own file, no snapshot: replay.attach(path=...)",
+    SNAPSHOT_FORMAT: "a snapshot: replay.load",
+}
 #: Fields of more bytes get a column of their own: several rows of it share no cache line worth
 #: having, and packed they would push the small fields of a row apart.
 WIDE = 256
 #: What the name of a wide field's part begins with; no field's name can clash with a part's.
 COLUMN = "column/"
-#: Parts begin at multiples of a cache line.
-ALIGNMENT = 64
 #: A ticket must fit its sequence word, and a leaf its tree.
 MOST_SLOTS = 1 << 40
 MOST_STREAMS = 1 << 20
-
-_TENSOR_TYPES = {
-    "|b1": "BOOL", "|u1": "U8", "|i1": "I8", "<u2": "U16", "<i2": "I16", "<f2": "F16",
-    "<u4": "U32", "<i4": "I32", "<f4": "F32", "<u8": "U64", "<i8": "I64", "<f8": "F64",
-}  # fmt: skip
 
 #: What reading a header that somebody made up may raise; an infinite capacity overflows.
 _REFUSED = (
@@ -66,20 +61,6 @@ _REFUSED = (
     OverflowError,
     RecursionError,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Where a part lies, in bytes from the start of the block, and what it is an array of."""
-
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the part."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +129,7 @@ class Layout:
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "header", header.ljust(pages * PAGE, b" "))
         last = max(parts.values(), key=lambda part: part.offset)
-        object.__setattr__(self, "nbytes", _align(last.offset + last.nbytes))
+        object.__setattr__(self, "nbytes", aligned(last.offset + last.nbytes))
 
     @property
     def rows(self) -> int:
@@ -191,7 +172,7 @@ class Layout:
         parts = {}
         for name, shape, dtype in wanted:
             parts[name] = Part(start, tuple(int(size) for size in shape), dtype)
-            start = _align(start + parts[name].nbytes)
+            start = aligned(start + parts[name].nbytes)
         return parts
 
     def _header(self, parts: dict[str, Part], start: int) -> bytes:
@@ -204,21 +185,9 @@ class Layout:
             "sampler": json.dumps(self.sampler, sort_keys=True),
             "limiter": json.dumps(self.limiter, sort_keys=True),
         }
-        tensors: dict[str, Any] = {}
-        end = start
-        for number, (name, part) in enumerate(parts.items()):
-            if part.offset > end:
-                tensors[f"_gap{number}"] = _tensor("U8", (part.offset - end,), end - start)
-            kind = _TENSOR_TYPES.get(part.dtype.str)
-            shape = part.shape if kind else (*part.shape, part.dtype.itemsize)
-            tensors[name] = _tensor(kind or "U8", shape, part.offset - start, part.nbytes)
-            end = part.offset + part.nbytes
-        if _align(end) > end:
-            tensors["_end"] = _tensor("U8", (_align(end) - end,), end - start)
-        body = json.dumps({"__metadata__": metadata, **tensors})
-        metadata["fingerprint"] = f"{zlib.crc32(body.encode()):08x}"
-        body = json.dumps({"__metadata__": metadata, **tensors})
-        return (start - 8).to_bytes(8, "little") + body.encode()
+        described = safetensors_header(metadata, parts, start)
+        metadata["fingerprint"] = f"{zlib.crc32(described[8:]):08x}"
+        return safetensors_header(metadata, parts, start)
 
 
 def read_header(start: bytes, available: int) -> Layout:
@@ -241,26 +210,57 @@ def read_header(start: bytes, available: int) -> Layout:
     BlockFormatError
         Foreign, of another format version, cut short, or damaged.
     """
+    layout, header, fingerprint = read_description(start, FORMAT, "block")
+    check_header(header, layout.header, fingerprint)
+    if layout.nbytes != available:
+        raise BlockFormatError(f"it has {available} bytes, its header says {layout.nbytes}")
+    return layout
+
+
+def read_description(start: bytes, wanted: str, what: str) -> tuple[Layout, bytes, str]:
+    """
+    Read of which buffer a header says it is; that it says nothing else is not checked yet.
+
+    Parameters
+    ----------
+    start : bytes
+        The first bytes of the file, as many as a header can have or as there are.
+    wanted : str
+        FORMAT or SNAPSHOT_FORMAT.
+    what : str
+        What such a file is called, for messages.
+
+    Returns
+    -------
+    tuple of Layout, bytes and str
+        The layout, the whole header, and its fingerprint, for messages.
+
+    Raises
+    ------
+    BlockFormatError
+    """
     if len(start) < PAGE:
-        raise BlockFormatError(f"it has {len(start)} bytes, a block has {PAGE} at least")
+        raise BlockFormatError(f"it has {len(start)} bytes, a {what} has {PAGE} at least")
     pages, rest = divmod(int.from_bytes(start[:8], "little") + 8, PAGE)
     if rest or not 1 <= pages <= MOST_PAGES or start[8:9] != b"{":
-        raise BlockFormatError("it does not begin with the header of a block")
+        raise BlockFormatError(f"it does not begin with the header of a {what}")
     if len(start) < pages * PAGE:
         raise BlockFormatError(f"its header of {pages * PAGE} bytes ends after {len(start)}")
     header = start[: pages * PAGE]
     try:
         metadata = json.loads(header[8:])["__metadata__"]
-        found = {name: metadata[name] for name in ("format", "version", "fingerprint")}
+        form, version, fingerprint = (
+            metadata[name] for name in ("format", "version", "fingerprint")
+        )
     except _REFUSED:
-        raise BlockFormatError("its header is no description of a block") from None
-    if found["format"] == SNAPSHOT_FORMAT:
-        raise BlockFormatError("it is a snapshot: replay.load opens it")
-    if found["format"] != FORMAT:
-        raise BlockFormatError(f"its format is {found['format']!r}, not {FORMAT!r}")
-    if found["version"] != str(VERSION):
+        raise BlockFormatError(f"its header is no description of a {what}") from None
+    if form != wanted and form in _OPENED_BY:
+        raise BlockFormatError(f"it is {_OPENED_BY[form]} opens it")
+    if form != wanted:
+        raise BlockFormatError(f"its format is {form!r}, not {wanted!r}")
+    if version != str(VERSION):
         raise BlockFormatError(
-            f"its format version is {found['version']}, this release reads version {VERSION}"
+            f"its format version is {version}, this release reads version {VERSION}"
         )
     try:
         layout = Layout(
@@ -272,22 +272,19 @@ def read_header(start: bytes, available: int) -> Layout:
         )
     except _REFUSED as error:
         raise BlockFormatError(f"its header describes no buffer: {error}") from None
-    if layout.header != header:
-        raise BlockFormatError(
-            f"its header, of fingerprint {found['fingerprint']}, contradicts itself"
-        )
-    if layout.nbytes != available:
-        raise BlockFormatError(f"it has {available} bytes, its header says {layout.nbytes}")
-    return layout
+    return layout, header, str(fingerprint)
 
 
-def _align(offset: int) -> int:
-    return -(-offset // ALIGNMENT) * ALIGNMENT
+def check_header(found: bytes, computed: bytes, fingerprint: str) -> None:
+    """
+    Refuse a header that is not the one that follows from its own description.
 
-
-def _tensor(kind: str, shape: tuple[int, ...], start: int, nbytes: int | None = None) -> Any:
-    size = shape[0] if nbytes is None else nbytes
-    return {"dtype": kind, "shape": list(shape), "data_offsets": [start, start + size]}
+    Raises
+    ------
+    BlockFormatError
+    """
+    if found != computed:
+        raise BlockFormatError(f"its header, of fingerprint {fingerprint}, contradicts itself")
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> None:

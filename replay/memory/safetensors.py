@@ -1,15 +1,36 @@
 """The header of a safetensors file: what says to stock tools where each array lies."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from replay.memory.layout import ALIGNMENT, Part
+import numpy as np
+
+#: The header is made of pages of so many bytes, at most so many.
+PAGE = 4096
+MOST_PAGES = 256
+#: Parts begin at multiples of a cache line.
+ALIGNMENT = 64
 
 _TYPES = {
     "|b1": "BOOL", "|u1": "U8", "|i1": "I8", "<u2": "U16", "<i2": "I16", "<f2": "F16",
     "<u4": "U32", "<i4": "I32", "<f4": "F32", "<u8": "U64", "<i8": "I64", "<f8": "F64",
 }  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Where a part lies, in bytes from the start of the block, and what it is an array of."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the part."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
 def aligned(offset: int) -> int:

@@ -12,7 +12,7 @@ from kernels.ring import BASE, BURNT, FILLED, HEAD
 from replay.errors import BlockFormatError
 from replay.memory.block import Block
 from replay.memory.damage import check_words
-from replay.memory.layout import MOST_PAGES, PAGE
+from replay.memory.safetensors import MOST_PAGES, PAGE
 from replay.memory.side_file import read_at
 from replay.memory.snapshot_layout import SnapshotLayout, read_snapshot_header
 

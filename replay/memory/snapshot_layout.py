@@ -28,30 +28,16 @@ import numpy as np
 
 from kernels.handle import CONTROL_LINES
 from kernels.ring import LINE
-from replay.errors import BlockFormatError, ReplayError
-from replay.memory.fields import Schema
+from replay.errors import BlockFormatError
 from replay.memory.layout import (
     COLUMN,
-    FORMAT,
-    MOST_PAGES,
-    PAGE,
     SNAPSHOT_FORMAT,
-    VERSION,
     Layout,
-    Part,
+    check_header,
+    read_description,
 )
-from replay.memory.safetensors import aligned, safetensors_header
+from replay.memory.safetensors import PAGE, Part, aligned, safetensors_header
 
-#: What reading a header that somebody made up may raise.
-_REFUSED = (
-    ReplayError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
 #: Slots of a chunk, fewer where a chunk of the widest part would be larger than so many bytes: a
 #: row that changed costs the writing of its chunk.
 CHUNK = 256
@@ -186,45 +172,9 @@ def read_snapshot_header(start: bytes, available: int) -> SnapshotLayout:
 @functools.lru_cache(maxsize=2)
 def _read(start: bytes, available: int) -> SnapshotLayout:
     """Read a header; the last ones are remembered, since one load reads its own several times."""
-    if len(start) < PAGE:
-        raise BlockFormatError(f"it has {len(start)} bytes, a snapshot has {PAGE} at least")
-    pages, rest = divmod(int.from_bytes(start[:8], "little") + 8, PAGE)
-    if rest or not 1 <= pages <= MOST_PAGES or start[8:9] != b"{":
-        raise BlockFormatError("it does not begin with the header of a snapshot")
-    if len(start) < pages * PAGE:
-        raise BlockFormatError(f"its header of {pages * PAGE} bytes ends after {len(start)}")
-    header = start[: pages * PAGE]
-    try:
-        metadata = json.loads(header[8:])["__metadata__"]
-        found = {name: metadata[name] for name in ("format", "version", "fingerprint")}
-    except _REFUSED:
-        raise BlockFormatError("its header is no description of a snapshot") from None
-    if found["format"] == FORMAT:
-        raise BlockFormatError(
-            "it is a buffer's own file, no snapshot: replay.attach(path=...) opens it"
-        )
-    if found["format"] != SNAPSHOT_FORMAT:
-        raise BlockFormatError(f"its format is {found['format']!r}, not {SNAPSHOT_FORMAT!r}")
-    if found["version"] != str(VERSION):
-        raise BlockFormatError(
-            f"its format version is {found['version']}, this release reads version {VERSION}"
-        )
-    try:
-        snapshot = SnapshotLayout(
-            Layout(
-                Schema.from_json(json.loads(metadata["schema"])),
-                int(metadata["capacity"]),
-                int(metadata["streams"]),
-                json.loads(metadata["sampler"]),
-                json.loads(metadata["limiter"]),
-            )
-        )
-    except _REFUSED as error:
-        raise BlockFormatError(f"its header describes no buffer: {error}") from None
-    if snapshot.header != header:
-        raise BlockFormatError(
-            f"its header, of fingerprint {found['fingerprint']}, contradicts itself"
-        )
+    layout, header, fingerprint = read_description(start, SNAPSHOT_FORMAT, "snapshot")
+    snapshot = SnapshotLayout(layout)
+    check_header(header, snapshot.header, fingerprint)
     if snapshot.nbytes != available:
         raise BlockFormatError(f"it has {available} bytes, its header says {snapshot.nbytes}")
     return snapshot

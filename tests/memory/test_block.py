@@ -16,8 +16,9 @@ from replay.memory import block_file
 from replay.memory.block import Block
 from replay.memory.block_file import in_use
 from replay.memory.home import named_path
-from replay.memory.layout import PAGE, Layout
+from replay.memory.layout import Layout
 from replay.memory.parse import parse_schema
+from replay.memory.safetensors import PAGE
 from tests.homes import fewer, fresh_name
 
 FIELDS = {"obs": (np.float32, (80,)), "action": np.int64}

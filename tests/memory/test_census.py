@@ -18,8 +18,8 @@ from replay.memory import census
 from replay.memory.block_file import held_alone, in_use
 from replay.memory.census import command_of, judge_alone, look, named_files
 from replay.memory.home import named_path
-from replay.memory.layout import PAGE
 from replay.memory.process import namespace, started
+from replay.memory.safetensors import PAGE
 from tests.commands.blocks import FIELDS, left_behind
 from tests.homes import fewer, fresh_name
 

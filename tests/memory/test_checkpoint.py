@@ -11,7 +11,7 @@ import pytest
 import replay
 from kernels import handle as words
 from replay.memory import checkpoint, journal, side_file, snapshot_layout
-from replay.memory.layout import PAGE
+from replay.memory.safetensors import PAGE
 from replay.memory.snapshot_front import Front
 from replay.memory.snapshot_load import snapshot_layout_of
 from tests.homes import (

@@ -15,7 +15,8 @@ from kernels.members import MEMBERS
 from kernels.ring import BASE, BURNT, FILLED, HEAD
 from replay.memory import block_file
 from replay.memory.home import named_path
-from replay.memory.layout import PAGE, read_header
+from replay.memory.layout import read_header
+from replay.memory.safetensors import PAGE
 from tests.homes import fewer, fresh_name
 from tests.memory import ordeal
 

@@ -10,7 +10,7 @@ import replay
 from kernels.walk_snapshot import CURSOR, FIRST, LINES
 from replay.memory import journal, snapshot_layout, snapshot_load
 from replay.memory.journal import Journal, JournalWriter
-from replay.memory.layout import PAGE
+from replay.memory.safetensors import PAGE
 from replay.memory.side_file import side_path, write_at
 from replay.memory.snapshot_front import Front
 from replay.memory.snapshot_layout import SnapshotLayout

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import replay
 from replay.memory import layout as layouts
 from replay.memory.fields import Schema
-from replay.memory.layout import ALIGNMENT, PAGE, WIDE, Layout, read_header
+from replay.memory.layout import WIDE, Layout, read_header
 from replay.memory.parse import parse_schema
+from replay.memory.safetensors import ALIGNMENT, PAGE
 from tests.homes import fewer
 
 UNIFORM = {"kind": "uniform"}

@@ -7,8 +7,9 @@ import pytest
 
 from replay.errors import BlockFormatError
 from replay.memory import snapshot_layout
-from replay.memory.layout import PAGE, Layout
+from replay.memory.layout import Layout
 from replay.memory.parse import parse_schema
+from replay.memory.safetensors import PAGE
 from replay.memory.snapshot_layout import CHUNK_BYTES, SnapshotLayout, read_snapshot_header
 from tests.homes import fewer
 
