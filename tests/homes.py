@@ -17,7 +17,7 @@ import pytest
 
 import replay
 from kernels.jit import INTERPRETED
-from replay.memory import calls, ring
+from replay.memory import calls, handle, ring
 
 HOMES = ("private", "named", "path")
 WALKS = ("object", "plain")
@@ -84,7 +84,7 @@ def walking(walk):
     with pytest.MonkeyPatch.context() as patch:
         if walk == "plain":
             patch.setattr(calls, "structure", dict)
-            patch.setattr(ring, "structure", dict)
+            patch.setattr(handle, "structure", dict)
             patch.setattr(ring, "load_calls", _plain_calls)
         yield
 

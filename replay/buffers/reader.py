@@ -12,8 +12,9 @@ from replay.buffers.batch import batch_type
 from replay.errors import EmptyError, InputError, ReplayError, WaitTimeoutError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
+from replay.memory.handle import Handle
 from replay.memory.limiter import RateLimiter
-from replay.memory.ring import Handle, Ring
+from replay.memory.ring import Ring
 from replay.memory.waiting import Waiting
 from replay.samplers.sampler import Sampler
 from replay.views.transition import Transition

@@ -11,7 +11,8 @@ from kernels.codes import HELD_BACK, MISMATCH, NOTICE, NOTICED_ID
 from replay.errors import FieldError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
-from replay.memory.ring import Handle, Ring, count_rows
+from replay.memory.handle import Handle
+from replay.memory.ring import Ring, count_rows
 
 
 class Writer:

@@ -12,7 +12,8 @@ from kernels.minimum import minimum_rebuild
 from kernels.priorities import HEADROOM, leaf_priority
 from kernels.tree import tree_leaf_bits, tree_levels, tree_rebuild, tree_verify
 from replay.errors import InputError
-from replay.memory.ring import Handle, Ring
+from replay.memory.handle import Handle
+from replay.memory.ring import Ring
 
 
 class PriorityTree:

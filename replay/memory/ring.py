@@ -14,10 +14,7 @@ import numpy.typing as npt
 
 from kernels import handle as words
 from kernels.codes import CLOSED, HELD_BACK
-from kernels.jit import interpreted
 from kernels.ring import BASE, BURNT, FILLED, HEAD
-from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
-from kernels.tree import tree_levels
 from replay.errors import (
     BlockError,
     ClosedError,
@@ -27,10 +24,11 @@ from replay.errors import (
     WaitTimeoutError,
 )
 from replay.memory.block import Block, shown
-from replay.memory.calls import load_calls, structure
+from replay.memory.calls import load_calls
 from replay.memory.damage import check_words
 from replay.memory.durability import Durability
 from replay.memory.fields import Field
+from replay.memory.handle import Handle, make_handle
 from replay.memory.limiter import RateLimiter
 from replay.memory.members import Members
 from replay.memory.owner import is_this_process, warn_owner_gone
@@ -43,17 +41,6 @@ _PAUSE = 0.05
 _PAUSE_UNFINISHED = 1.0
 
 _open_rings: "weakref.WeakSet[Ring]" = weakref.WeakSet()
-
-
-class Handle(np.ndarray):
-    """
-    The words that tell the composed kernels all about a block, see `kernels.handle`.
-
-    It keeps the mapping alive: whoever is inside a kernel holds the handle, so a block that
-    another thread closes is not unmapped under it.
-    """
-
-    memory: Any
 
 
 class Ring:
@@ -116,42 +103,7 @@ class Ring:
         return "in private memory" if block.path is None else shown(block.path, block.named)
 
     def _handle(self) -> Handle:
-        layout, block = self.layout, self.block
-        handle = np.zeros(words.PLAN + len(self.fields) * PLAN_WIDTH, np.int64).view(Handle)
-        handle.memory = block.memory
-        handle[words.OPEN] = 1
-        handle[words.STREAMS] = layout.streams
-        handle[words.ROWS] = layout.rows
-        handle[words.WIDTH] = layout.parts["records"].shape[1]
-        handle[words.FIELDS] = len(self.fields)
-        handle[words.WRITER] = self.members.number
-        start = block.memory.ctypes.data
-        for word, part in (
-            (words.HEADS, "heads"),
-            (words.RECORDS, "records"),
-            (words.CONTROL, "control"),
-            (words.MEMBERS, "members"),
-            (words.TREE, "tree"),
-            (words.MINIMA, "minima"),
-        ):
-            if part in layout.parts:
-                handle[word] = start + layout.parts[part].offset
-        for word, value in structure().items():
-            handle[word] = value
-        levels = interpreted(tree_levels)(layout.capacity)
-        handle[words.DEPTH] = levels.size - 1
-        handle[words.LEVELS : words.LEVELS + levels.size] = levels
-        plan = handle[words.PLAN :].reshape(-1, PLAN_WIDTH)
-        for line, (name, field) in zip(plan, self.fields.items(), strict=True):
-            place = layout.places[name]
-            line[ADDRESS] = start + layout.parts[place.part].offset + place.offset
-            line[STRIDE] = place.stride
-            line[SIZE] = field.nbytes
-            line[KIND] = KINDS.index(field.dtype.str)
-            line[DESCR] = id(field.dtype)
-            line[SCALAR] = id(field.dtype.type)
-            line[NDIM] = len(field.shape)
-            line[DIMS : DIMS + len(field.shape)] = field.shape
+        handle = make_handle(self.block, self.members.number)
         if self.limiter is not None:
             self.limiter.prepare(handle)
         return handle

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from kernels import handle as words
 from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, NOT_NORMALISED
 from replay.errors import InputError
-from replay.memory.ring import Handle, Ring
+from replay.memory.handle import Handle
+from replay.memory.ring import Ring
 from replay.samplers.sampler import Sampler
 from replay.samplers.schedule import Linear
 

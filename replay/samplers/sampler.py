@@ -9,7 +9,8 @@ import numpy.typing as npt
 from kernels import handle as words
 from kernels.codes import CLOSED, EMPTY, NO_PRIORITY
 from replay.errors import ClosedError, EmptyError, InputError
-from replay.memory.ring import Handle, Ring
+from replay.memory.handle import Handle
+from replay.memory.ring import Ring
 
 
 class Sampler(abc.ABC):

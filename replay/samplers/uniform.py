@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.errors import InputError
-from replay.memory.ring import Handle, Ring
+from replay.memory.handle import Handle
+from replay.memory.ring import Ring
 from replay.samplers.sampler import Sampler
 
 

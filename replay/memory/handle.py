@@ -1,0 +1,77 @@
+"""The handle: the words that tell the composed kernels all about a block."""
+
+from typing import Any
+
+import numpy as np
+
+from kernels import handle as words
+from kernels.jit import interpreted
+from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
+from kernels.tree import tree_levels
+from replay.memory.block import Block
+from replay.memory.calls import structure
+
+
+class Handle(np.ndarray):
+    """
+    The words that tell the composed kernels all about a block, see `kernels.handle`.
+
+    It keeps the mapping alive: whoever is inside a kernel holds the handle, so a block that
+    another thread closes is not unmapped under it.
+    """
+
+    memory: Any
+
+
+def make_handle(block: Block, number: int) -> Handle:
+    """
+    Make the handle of a block.
+
+    Parameters
+    ----------
+    block : Block
+    number : int
+        Of this opening among the members.
+
+    Returns
+    -------
+    Handle
+        Of stream 0, with no sampler's words set.
+    """
+    layout, fields = block.layout, block.layout.schema.fields
+    handle = np.zeros(words.PLAN + len(fields) * PLAN_WIDTH, np.int64).view(Handle)
+    handle.memory = block.memory
+    handle[words.OPEN] = 1
+    handle[words.STREAMS] = layout.streams
+    handle[words.ROWS] = layout.rows
+    handle[words.WIDTH] = layout.parts["records"].shape[1]
+    handle[words.FIELDS] = len(fields)
+    handle[words.WRITER] = number
+    start = block.memory.ctypes.data
+    for word, part in (
+        (words.HEADS, "heads"),
+        (words.RECORDS, "records"),
+        (words.CONTROL, "control"),
+        (words.MEMBERS, "members"),
+        (words.TREE, "tree"),
+        (words.MINIMA, "minima"),
+    ):
+        if part in layout.parts:
+            handle[word] = start + layout.parts[part].offset
+    for word, value in structure().items():
+        handle[word] = value
+    levels = interpreted(tree_levels)(layout.capacity)
+    handle[words.DEPTH] = levels.size - 1
+    handle[words.LEVELS : words.LEVELS + levels.size] = levels
+    plan = handle[words.PLAN :].reshape(-1, PLAN_WIDTH)
+    for line, (name, field) in zip(plan, fields.items(), strict=True):
+        place = layout.places[name]
+        line[ADDRESS] = start + layout.parts[place.part].offset + place.offset
+        line[STRIDE] = place.stride
+        line[SIZE] = field.nbytes
+        line[KIND] = KINDS.index(field.dtype.str)
+        line[DESCR] = id(field.dtype)
+        line[SCALAR] = id(field.dtype.type)
+        line[NDIM] = len(field.shape)
+        line[DIMS : DIMS + len(field.shape)] = field.shape
+    return handle
