@@ -2,8 +2,6 @@
 
 import contextlib
 import mmap
-import multiprocessing
-import multiprocessing.util
 import os
 import pathlib
 import stat
@@ -74,11 +72,6 @@ class Block:
         self._release = weakref.finalize(self, self.held.release)
         self._release.atexit = False
         all_held.add(self.held)
-        # Children of multiprocessing end without the interpreter's exit, and forget what was
-        # registered before they began to run, but not this.
-        multiprocessing.util.register_after_fork(self.held, Held.release_at_end)
-        if multiprocessing.parent_process() is not None:
-            self.held.release_at_end(self.held)
 
     @classmethod
     def private(cls, layout: Layout) -> "Block":

@@ -1,6 +1,5 @@
 """What a process holds of a block, and how it lets go, however it ends."""
 
-import atexit
 import contextlib
 import multiprocessing
 import multiprocessing.util
@@ -36,7 +35,6 @@ class Held:
         self.unlink = unlink
         #: Leaves the register, see `Members.leave`.
         self.leave: Callable[[bool], bool] = _nothing
-        self._at_end: multiprocessing.util.Finalize | None = None
 
     @property
     def created(self) -> bool:
@@ -54,9 +52,6 @@ class Held:
         """
         leave, self.leave = self.leave, _nothing
         left = leave(at_end)
-        if self._at_end is not None:
-            self._at_end.cancel()
-            self._at_end = None
         if self.path is not None and self.descriptor is not None and self.created and self.unlink:
             self.unlink = False
             block_file.remove_file(self.path, self.descriptor)
@@ -83,14 +78,6 @@ class Held:
             os.close(inherited)
         self.descriptor = descriptor
 
-    @staticmethod
-    def release_at_end(held: "Held") -> None:
-        """Have a child of multiprocessing release what it holds."""
-        # Late: after the threads of multiprocessing's queues, of priority -5, have ended.
-        held._at_end = multiprocessing.util.Finalize(
-            held, Held.release, (held, True), exitpriority=-10
-        )
-
 
 def _nothing(at_end: bool) -> bool:
     return True
@@ -99,7 +86,20 @@ def _nothing(at_end: bool) -> bool:
 all_held: "weakref.WeakSet[Held]" = weakref.WeakSet()
 
 
-@atexit.register
 def _release_all() -> None:
     for held in list(all_held):
         held.release(at_end=True)
+
+
+def _at_end_of_this_process(_: object = None) -> None:
+    # Not by atexit: children of multiprocessing do not come there before Python 3.13, and from
+    # then on before their queues have ended, whose threads have priority -5.
+    multiprocessing.util.Finalize(None, _release_all, exitpriority=-10)
+
+
+_at_end_of_this_process()
+# A child of multiprocessing forgets what was registered before it began to run, but not this;
+# other children are told here.
+multiprocessing.util.register_after_fork(_release_all, _at_end_of_this_process)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_at_end_of_this_process)

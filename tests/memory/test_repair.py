@@ -304,6 +304,9 @@ def test_a_child_repairs_though_its_parents_thread_was_at_it():
             lock.release()
 
 
+# A child of a process whose other thread is at work: coverage, which the interpreted lane runs
+# under, may hold a lock of its own there, and the child waits for it.
+@pytest.mark.compiled
 def test_many_children_of_a_thread_that_adds_have_whole_buffers():
     """Whatever the other thread is at when its process forks, its copy is repaired."""
     with opened("private", ROWS, FIELDS, sampler=SAMPLER, seed=0) as buffer:
