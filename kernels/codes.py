@@ -16,5 +16,7 @@ REFUSED = -6
 HELD_BACK = -7
 #: All was done, and something was met that the death of a process can explain: look after it.
 NOTICE = -8
-#: The same for an id: ids are 0 or more, and `NOTICED_ID - id` is below every other code.
+#: No stored row was found whose window is whole.
+NOT_WHOLE = -9
+#: As NOTICE, for an id: ids are 0 or more, and `NOTICED_ID - id` is below every other code.
 NOTICED_ID = -16

@@ -21,6 +21,8 @@ are of this process; nothing of a handle is shared.
     MEMBERS             address of the members, see `members`
     NOTICED             1: something happened that the death of a process can explain
     LIMITS              from here 5 words, see `limit`; the first is 0 where nothing is limited
+    VIEW                address of the view's words, see `window`; 0: rows as they were added
+    SAMPLER             from here 8 words, the sampler's own
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
     control             one cache line each
@@ -81,6 +83,8 @@ LEVELS = 32
 MEMBERS = 48
 NOTICED = 49
 LIMITS = 50
+VIEW = 55
+SAMPLER = 56
 PLAN = 64
 
 READY = 0

@@ -142,7 +142,7 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     Returns
     -------
     int
-        n, EMPTY or HELD_BACK.
+        1, by which the weights were divided; EMPTY or HELD_BACK where nothing was drawn.
 
     Notes
     -----
@@ -165,7 +165,7 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     for draw in range(slots.size):
         weights[draw] = np.float32(1.0)
     draw_counted(handle, slots.size)
-    return slots.size
+    return 1
 
 
 @kernel

@@ -51,7 +51,7 @@ class Reader:
         self._dtypes = (*self._view.dtypes(ring), np.dtype(np.float32), np.dtype(np.int64))
         self._batch_type = batch_type(schema.names)
         self._nested = schema.nested
-        self._object_draw = ring.calls.object_draw
+        self._object_draw = sampler.entry(ring)
         self._object_gather = ring.calls.object_gather
 
     def _opened(self, method: str) -> Ring:
@@ -177,7 +177,7 @@ class Reader:
         at_once = waiting is None
         while True:
             if drawn == MISMATCH:
-                drawn = self._sampler.draw(ring, ids, weights)
+                drawn = self._sampler.draw(ring, ids, weights, self._own_handle())
             try:
                 self._sampler.check(drawn)
                 if drawn != HELD_BACK:
@@ -199,6 +199,10 @@ class Reader:
             ring.look_after(ring.handle)
             drawn = self._object_draw(self._handle, flat)
             missed = self._gather(ring, flat) if drawn > 0 else -1
+
+    def _own_handle(self) -> Handle:
+        assert self._handle is not None
+        return self._handle
 
     def _gather(self, ring: Ring, flat: tuple[npt.NDArray[Any], ...]) -> int:
         """Gather as `sample` does, which has it written out to save a call."""
@@ -252,7 +256,7 @@ class Reader:
             again_ids = np.empty(places.size, np.int64)
             again_weights = np.empty(places.size, np.float32)
             rows = tuple(np.empty(places.size, dtype) for dtype in self._dtypes[:-2])
-            self._sampler.replace(ring, again_ids, again_weights, drawn)
+            self._sampler.replace(ring, again_ids, again_weights, drawn, self._own_handle())
             missed = self._view.gather(ring, again_ids, rows)
             ids[places], weights[places] = again_ids, again_weights
             for column, drawn_rows in zip(columns, rows, strict=True):

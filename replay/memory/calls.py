@@ -9,7 +9,6 @@ from kernels import (
     objects,
     walk_add,
     walk_clear,
-    walk_draw,
     walk_gather,
     walk_limit,
     walk_repair,
@@ -49,14 +48,37 @@ class Calls:
             self.object_gather = _object(object_calls.object_gather, 2)
             ready("gather")
             if prioritized:
-                self.object_draw = _object(object_calls.object_draw_proportional, 2)
-                ready("draw")
                 self.object_update = _object(object_calls.object_update, 3)
                 ready("update")
             else:
-                self.object_draw = _object(object_calls.object_draw_uniform, 2)
-                ready("draw")
                 self.object_update = _mismatch
+        self._draws: dict[Any, Callable[..., float]] = {}
+
+    def draw(self, kernel: Any) -> Callable[..., float]:
+        """
+        Give the entry of a sampler's kernel, compiled when it is asked for first.
+
+        Parameters
+        ----------
+        kernel : kernel
+            Of a handle, slots (n,) int64 and weights (n,) float32, the latter two written.
+        """
+        if kernel not in self._draws:
+            self._draws[kernel] = _plain(kernel, "handle", "words", "floats")
+        return self._draws[kernel]
+
+    def object_draw(self, kernel: Any) -> Callable[..., float]:
+        """
+        Give the entry of a sampler's kernel that reads a batch's objects itself.
+
+        Parameters
+        ----------
+        kernel : kernel
+            Of a handle and a batch, as objects.
+        """
+        if kernel not in self._draws:
+            self._draws[kernel] = _object(kernel, 2)
+        return self._draws[kernel]
 
     # Asked for seldom, and compiled only then.
 
@@ -124,16 +146,6 @@ class Calls:
     def rows_gather(self) -> Callable[..., int]:
         """Gather rows to addresses that Python knows."""
         return _plain(walk_gather.rows_gather, "handle", "words", "words")
-
-    @functools.cached_property
-    def draw_uniform(self) -> Callable[..., int]:
-        """Draw slots uniformly into arrays that Python checked."""
-        return _plain(walk_draw.draw_uniform, "handle", "words", "floats")
-
-    @functools.cached_property
-    def draw_proportional(self) -> Callable[..., float]:
-        """Draw slots in proportion into arrays that Python checked."""
-        return _plain(walk_draw.draw_proportional, "handle", "words", "floats")
 
     @functools.cached_property
     def priorities_update(self) -> Callable[..., int]:

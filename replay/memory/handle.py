@@ -21,6 +21,14 @@ class Handle(np.ndarray):
     """
 
     memory: Any
+    #: Arrays that words of it point at, of this process.
+    kept: tuple[Any, ...] = ()
+
+    def twin(self) -> "Handle":
+        """Copy it: the same block, and words that may be changed."""
+        handle: Handle = self.copy()
+        handle.memory, handle.kept = self.memory, self.kept
+        return handle
 
 
 def make_handle(block: Block, number: int) -> Handle:

@@ -131,6 +131,12 @@ class Ring:
         if self._durability is not None:
             self.run(self._durability.flush)
 
+    def new_handle(self) -> Handle:
+        """Make a handle whose words may be changed; closing the ring closes it."""
+        handle = self.handle.twin()
+        self._others.append(weakref.ref(handle))
+        return handle
+
     def stream_handle(self, stream: int) -> Handle:
         """
         Make a handle whose rows go to another stream.
@@ -145,10 +151,8 @@ class Ring:
         if not 0 <= stream < self.layout.streams:
             last = self.layout.streams - 1
             raise InputError(f"stream is {stream}, this buffer has streams 0 to {last}")
-        handle: Handle = self.handle.copy()
-        handle.memory = self.block.memory
+        handle = self.new_handle()
         handle[words.STREAM] = stream
-        self._others.append(weakref.ref(handle))
         return handle
 
     @property

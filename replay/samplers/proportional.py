@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
+from kernels.object_calls import object_draw_proportional
+from kernels.walk_draw import draw_proportional
 from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, NOT_NORMALISED
 from replay.errors import InputError
 from replay.memory.handle import Handle
-from replay.memory.ring import Ring
 from replay.samplers.sampler import Sampler
 from replay.samplers.schedule import Linear
 
@@ -134,22 +135,15 @@ class Proportional(Sampler):
         handle[words.STRATIFIED] = self.stratified
         handle[words.NORMALISE] = _NORMALISE[self.normalise]
 
-    def draw(
-        self,
-        ring: Ring,
-        slots: npt.NDArray[np.int64],
-        weights: npt.NDArray[np.float32],
-        handle: Handle | None = None,
-    ) -> float:
-        """Draw slots and weights into arrays, see `Sampler.draw`."""
-        return float(
-            ring.run(
-                ring.calls.draw_proportional,
-                ring.handle if handle is None else handle,
-                slots,
-                weights,
-            )
-        )
+    @property
+    def kernel(self) -> Any:
+        """The kernel that draws."""
+        return draw_proportional
+
+    @property
+    def object_kernel(self) -> Any:
+        """The kernel that draws into a batch's objects."""
+        return object_draw_proportional
 
     def settle(self, weights: npt.NDArray[np.float32]) -> None:
         """Make the largest weight of the batch 1 again, where the batch normalises."""

@@ -1,13 +1,14 @@
 """What every sampler offers a buffer."""
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.codes import CLOSED, EMPTY, NO_PRIORITY
+from kernels.codes import CLOSED, EMPTY, MISMATCH, NO_PRIORITY, NOT_WHOLE
 from replay.errors import ClosedError, EmptyError, InputError
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
@@ -36,13 +37,35 @@ class Sampler(abc.ABC):
     def prepare(self, handle: Handle) -> None:
         """Write into a handle what the kernels need to know of it."""
 
+    @property
     @abc.abstractmethod
+    def kernel(self) -> Any:
+        """The kernel that draws: of a handle, slots and weights, the latter two written."""
+
+    @property
+    def object_kernel(self) -> Any:
+        """The same of a handle and a batch, as objects; None where there is none."""
+        return None
+
+    def entry(self, ring: Ring) -> Callable[[Any, Any], float]:
+        """
+        Give what draws into a batch: of a handle and a tuple whose last two are weights and ids.
+
+        Parameters
+        ----------
+        ring : Ring
+        """
+        if self.object_kernel is not None:
+            return ring.calls.object_draw(self.object_kernel)
+        draw = ring.calls.draw(self.kernel)
+        return lambda handle, batch: _checked(draw, handle, *batch[-2:])
+
     def draw(
         self,
         ring: Ring,
         slots: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float32],
-        handle: Handle | None = None,
+        handle: Handle,
     ) -> float:
         """
         Draw slots and weights into arrays.
@@ -52,14 +75,16 @@ class Sampler(abc.ABC):
         ring : Ring
         slots : (n,) int64 ndarray, written
         weights : (n,) float32 ndarray, written
-        handle : Handle, optional
-            In place of the ring's own.
+        handle : Handle
+            Of this ring, prepared by this sampler.
 
         Returns
         -------
         float
-            By what the weights were divided, or a negative code of `kernels.codes`.
+            By what the weights were divided, above zero, or a negative code of `kernels.codes`.
         """
+        drawn = ring.run(ring.calls.draw(self.kernel), handle, slots, weights)
+        return float(drawn)
 
     def replace(
         self,
@@ -67,6 +92,7 @@ class Sampler(abc.ABC):
         slots: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float32],
         divided: float,
+        handle: Handle,
     ) -> None:
         """
         Draw in place of rows that were overwritten while they were copied.
@@ -79,16 +105,17 @@ class Sampler(abc.ABC):
             On the scale of the batch's others.
         divided : float
             By what those were divided.
+        handle : Handle
+            As `draw` takes it.
 
         Raises
         ------
         EmptyError
         """
         # Not a batch of its own: counted as one it would bring beta forward.
-        handle = ring.handle.copy()
-        handle.memory = ring.handle.memory
-        handle[words.AGAIN] = 1
-        now = self.draw(ring, slots, weights, handle)
+        again = handle.twin()
+        again[words.AGAIN] = 1
+        now = self.draw(ring, slots, weights, again)
         self.check(now)
         if now != divided:
             weights *= np.float32(now / divided)
@@ -116,8 +143,27 @@ class Sampler(abc.ABC):
             raise EmptyError("the buffer is empty: add rows before the first sample")
         if code == NO_PRIORITY:
             raise EmptyError("every stored row has priority 0: none of them may be drawn")
+        if code == NOT_WHOLE:
+            raise EmptyError(
+                "no stored row can be drawn: the window that the view needs around it is not "
+                "stored yet, or not any more"
+            )
         if code == CLOSED:
             raise ClosedError("the buffer is closed")
+
+
+def _checked(draw: Callable[..., float], handle: Any, weights: Any, ids: Any) -> float:
+    """Draw where the arrays are what the kernel takes them for: it does not look itself."""
+    if not handle[words.OPEN]:
+        return CLOSED
+    for array, dtype in ((weights, np.float32), (ids, np.int64)):
+        if type(array) is not np.ndarray or array.dtype != dtype or array.ndim != 1:
+            return MISMATCH
+        if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+            return MISMATCH
+    if weights.size != ids.size or not ids.size:
+        return MISMATCH
+    return draw(handle, ids, weights)
 
 
 def from_json(described: Any) -> Sampler:

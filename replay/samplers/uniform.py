@@ -3,12 +3,10 @@
 import dataclasses
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
+from kernels.object_calls import object_draw_uniform
+from kernels.walk_draw import draw_uniform
 from replay.errors import InputError
 from replay.memory.handle import Handle
-from replay.memory.ring import Ring
 from replay.samplers.sampler import Sampler
 
 
@@ -38,15 +36,12 @@ class Uniform(Sampler):
     def prepare(self, handle: Handle) -> None:
         """Write into a handle what the kernels need to know of it."""
 
-    def draw(
-        self,
-        ring: Ring,
-        slots: npt.NDArray[np.int64],
-        weights: npt.NDArray[np.float32],
-        handle: Handle | None = None,
-    ) -> float:
-        """Draw slots and weights into arrays, see `Sampler.draw`."""
-        drawn = ring.run(
-            ring.calls.draw_uniform, ring.handle if handle is None else handle, slots, weights
-        )
-        return 1.0 if drawn > 0 else float(drawn)
+    @property
+    def kernel(self) -> Any:
+        """The kernel that draws."""
+        return draw_uniform
+
+    @property
+    def object_kernel(self) -> Any:
+        """The kernel that draws into a batch's objects."""
+        return object_draw_uniform

@@ -93,6 +93,17 @@ def test_all_weights_are_one():
         assert batch.weights.tolist() == [1.0] * 100
 
 
+@pytest.mark.parametrize("walk", WALKS)
+def test_weights_stay_one_where_rows_are_drawn_again(walk):
+    with walking(walk), opened("private", 4, FIELDS, seed=3) as buffer:
+        buffer.extend(np.arange(4))
+        # A writer is in the middle of a row: who draws it draws again.
+        buffer._ring.block.part("records")[1, 0] |= 1
+        batch = buffer.sample(100)
+        assert batch.weights.tolist() == [1.0] * 100
+        assert sorted(set(batch.ids.tolist())) == [0, 2, 3]
+
+
 @pytest.mark.parametrize("capacity", [1, 2, 3, 7, 8, 9, 63, 64, 65, fewer(1000, 100)])
 def test_every_row_of_every_capacity_can_be_drawn(capacity):
     with opened("private", capacity, FIELDS, seed=0) as buffer:
