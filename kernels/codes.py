@@ -20,3 +20,8 @@ NOTICE = -8
 NOT_WHOLE = -9
 #: As NOTICE, for an id: ids are 0 or more, and `NOTICED_ID - id` is below every other code.
 NOTICED_ID = -16
+#: A batch wants more rows than may be drawn now: `TOO_FEW - rows` says how many may.
+TOO_FEW = -16
+#: A batch wants more rows than there can be: `TOO_LARGE - rows` says how many. Rows are 2**40 at
+#: most, so it is below every TOO_FEW.
+TOO_LARGE = -(1 << 41)

@@ -21,15 +21,17 @@ are of this process; nothing of a handle is shared.
     MEMBERS             address of the members, see `members`
     NOTICED             1: something happened that the death of a process can explain
     LIMITS              from here 5 words, see `limit`; the first is 0 where nothing is limited
-    VIEW                address of the view's words, see `window`; 0: rows as they were added
+    VIEW                address of the view's words, see `view`; 0: rows as they were added
     SAMPLER             from here 8 words, the sampler's own
+    TOKEN               of a writer of steps: what its stream's head must say, see `steps`; else 0
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
     control             one cache line each
     READY               the format's ready word, stored last; lines of members ever used; from
                         word 3 who made the block, see `replay.memory.owner`
     GENERATOR           seed, next counter
-    PRIORITY            the largest leaf so far
+    PRIORITY            the largest leaf so far; that of new rows, see `walk_new`; word 2, with a
+                        view: leaves above 0
     SAMPLES             rows drawn, batches drawn; sum of the ages of rows given out, their number
     UPDATES             priorities applied, batches of them
     STALE REDRAWS SATURATED     one counter a line
@@ -46,6 +48,7 @@ from kernels.jit import kernel
 from kernels.members import MEMBERS as MEMBER_LINES
 from kernels.power import bits_float
 from kernels.rows import PLAN_WIDTH
+from kernels.view import OUTPUT_LINES, OUTPUTS, VIEW_WORDS
 
 OPEN = 0
 STREAMS = 1
@@ -85,7 +88,8 @@ NOTICED = 49
 LIMITS = 50
 VIEW = 55
 SAMPLER = 56
-PLAN = 64
+TOKEN = 64
+PLAN = 72
 
 READY = 0
 GENERATOR = 1
@@ -120,6 +124,21 @@ def handle_records(handle: Any) -> Any:
 def handle_plan(handle: Any) -> Any:
     """Unpack the plan, (fields, 16) int64."""
     return lines_at(address_of(handle) + PLAN * 8, handle[FIELDS], PLAN_WIDTH)
+
+
+@kernel
+def handle_view(handle: Any) -> Any:
+    """Unpack the words of the view, (64,) int64; only where VIEW is not 0."""
+    return integers_at(handle[VIEW], VIEW_WORDS)
+
+
+@kernel
+def handle_outputs(handle: Any) -> Any:
+    """Unpack the plan of a batch's arrays, (outputs, 16) int64: the rows' own without a view."""
+    if handle[VIEW] == 0:
+        return lines_at(address_of(handle) + PLAN * 8, handle[FIELDS], PLAN_WIDTH)
+    count = integers_at(handle[VIEW], VIEW_WORDS)[OUTPUTS]
+    return lines_at(handle[VIEW] + OUTPUT_LINES * 8, count, PLAN_WIDTH)
 
 
 @kernel

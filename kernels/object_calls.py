@@ -28,7 +28,9 @@ from kernels.handle import (
     NOTICED,
     OPEN,
     STREAM,
+    handle_outputs,
     handle_plan,
+    handle_view,
 )
 from kernels.jit import kernel
 from kernels.objects import (
@@ -36,6 +38,7 @@ from kernels.objects import (
     ARRAY_DIMS,
     C_CONTIGUOUS,
     WRITEABLE,
+    array_columns,
     array_data,
     array_rows,
     object_address,
@@ -43,12 +46,15 @@ from kernels.objects import (
     tuple_item,
     tuple_size,
 )
-from kernels.rows import DESCR, SIZE
+from kernels.rows import DESCR, SCALAR, SIZE
+from kernels.view import LANES, MAJOR
 from kernels.walk_add import rows_add
 from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
 from kernels.walk_limit import claims_back, insert_claim
+from kernels.walk_spread import rows_spread
 from kernels.walk_update import priorities_update
+from kernels.walk_view import NOTES, view_gather
 
 _OUT = C_CONTIGUOUS | ALIGNED | WRITEABLE
 
@@ -168,6 +174,58 @@ def object_extend(owner: Any, rows: Any, ids: Any) -> int:
 
 
 @kernel
+def object_spread(owner: Any, rows: Any, ids: Any) -> int:
+    """
+    Store a row in each of several streams.
+
+    Parameters
+    ----------
+    owner : numpy.ndarray
+        The handle, (words,) int64.
+    rows : tuple
+        An array a field, rows first.
+    ids : numpy.ndarray
+        (n,) int64, *written*: the stream that takes the row, below 0 where none does; after, the
+        row's id.
+
+    Returns
+    -------
+    int
+        n, or the first row that found no slot; NOTICE in place of n; MISMATCH, CLOSED or
+        HELD_BACK. A limiter has counted all that were to be stored: who gives up gives the rest
+        back.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: rows_add a row, and a few loads a field.
+    Errors: as returned.
+    Sharing: any number of writers.
+    Source: own.
+    """
+    handle = object_handle(owner)
+    if handle[OPEN] == 0:
+        return CLOSED
+    items = object_address(rows)
+    fields = handle[FIELDS]
+    if fields > STACK or tuple_size(items) != fields:
+        return MISMATCH
+    plan = handle_plan(handle)
+    count = array_rows(handle, object_address(ids), handle[DESCR_INT64], _OUT, plan, -1)
+    if count < 1:
+        return MISMATCH
+    sources = stack_integers()
+    for field in range(fields):
+        item = tuple_item(items, field)
+        descr = plan[field, DESCR]
+        if array_rows(handle, item, descr, C_CONTIGUOUS, plan, field) != count:
+            return MISMATCH
+        sources[field] = array_data(item)
+    streams = integers_at(array_data(object_address(ids)), count)
+    return rows_spread(handle, sources, streams)
+
+
+@kernel
 def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
     """
     Resolve the arrays of a batch.
@@ -176,7 +234,7 @@ def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
     ----------
     handle : (words,) int64
     batch : int
-        Address of a tuple: an array a field, then weights and ids.
+        Address of a tuple: an array a field, or what a view makes of them; then weights and ids.
     targets : (64,) int64, written
         Their addresses.
 
@@ -195,10 +253,10 @@ def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
     """
     if handle[OPEN] == 0:
         return CLOSED
-    fields = handle[FIELDS]
+    plan = handle_outputs(handle)
+    fields = plan.shape[0]
     if fields + 2 > STACK or tuple_size(batch) != fields + 2:
         return MISMATCH
-    plan = handle_plan(handle)
     ids = tuple_item(batch, fields + 1)
     count = array_rows(handle, ids, handle[DESCR_INT64], _OUT, plan, -1)
     weights = tuple_item(batch, fields)
@@ -210,7 +268,10 @@ def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
     targets[fields + 1] = array_data(ids)
     for field in range(fields):
         item = tuple_item(batch, field)
-        if array_rows(handle, item, plan[field, DESCR], _OUT, plan, field) != count:
+        if plan[field, SCALAR] == MAJOR:
+            if array_columns(handle, item, _OUT, plan, field) != count:
+                return MISMATCH
+        elif array_rows(handle, item, plan[field, DESCR], _OUT, plan, field) != count:
             return MISMATCH
         targets[field] = array_data(item)
     return count
@@ -251,6 +312,49 @@ def object_gather(owner: Any, batch: Any) -> int:
 
 
 @kernel
+def object_view(owner: Any, batch: Any, scratch: Any) -> int:
+    """
+    Copy what a view makes of slots into a batch, and turn its slots into ids.
+
+    Parameters
+    ----------
+    owner : numpy.ndarray
+        The handle, (words,) int64.
+    batch : tuple
+        An array an output, *written*, then weights and slots, *written*.
+    scratch : numpy.ndarray
+        (n * (4 + LANES),) int64, *written*.
+
+    Returns
+    -------
+    int
+        How many rows were missed, NOTICE in place of 0, MISMATCH or CLOSED.
+
+    Notes
+    -----
+    Units: as view_gather.
+    Cost: view_gather, and a few loads an array.
+    Errors: as returned.
+    Sharing: any number of readers beside writers.
+    Source: own.
+    """
+    handle = object_handle(owner)
+    targets = stack_integers()
+    count = object_batch(handle, object_address(batch), targets)
+    if count < 0:
+        return count
+    outputs = handle_outputs(handle)
+    words = count * (NOTES + handle_view(handle)[LANES])
+    paper = object_address(scratch)
+    if array_rows(handle, paper, handle[DESCR_INT64], _OUT, outputs, -1) != words:
+        return MISMATCH
+    slots = integers_at(targets[outputs.shape[0] + 1], count)
+    notes = integers_at(array_data(paper), words)
+    missed = view_gather(handle, targets, slots, notes)
+    return NOTICE if missed == 0 and handle[NOTICED] != 0 else missed
+
+
+@kernel
 def object_draw_uniform(owner: Any, batch: Any) -> int:
     """
     Draw slots uniformly into the ids of a batch.
@@ -280,7 +384,7 @@ def object_draw_uniform(owner: Any, batch: Any) -> int:
     count = object_batch(handle, object_address(batch), targets)
     if count < 0:
         return count
-    fields = handle[FIELDS]
+    fields = handle_outputs(handle).shape[0]
     weights = floats_at(targets[fields], count)
     return draw_uniform(handle, integers_at(targets[fields + 1], count), weights)
 
@@ -315,7 +419,7 @@ def object_draw_proportional(owner: Any, batch: Any) -> float:
     count = object_batch(handle, object_address(batch), targets)
     if count < 0:
         return np.float64(count)
-    fields = handle[FIELDS]
+    fields = handle_outputs(handle).shape[0]
     slots = integers_at(targets[fields + 1], count)
     weights = floats_at(targets[fields], count)
     return draw_proportional(handle, slots, weights)

@@ -168,6 +168,53 @@ def array_rows(
 
 
 @kernel
+def array_columns(handle: np.ndarray, thing: int, flags: int, plan: np.ndarray, field: int) -> int:
+    """
+    Count the columns of an array whose first axis is time, and whose second one is rows.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    thing : int
+        Address of any object.
+    flags : int
+        NumPy's flags that it must have.
+    plan : (fields, 16) int64
+    field : int
+        Whose dtype it has; of its shape the first size is that of the first axis.
+
+    Returns
+    -------
+    int
+        -1 where the object is anything but such an array.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: a few loads.
+    Errors: as returned.
+    Sharing: reads alone; the caller holds the object.
+    Source: as array_rows.
+    """
+    if load_int64(thing + TYPE) != handle[TYPE_ARRAY]:
+        return -1
+    if load_int64(thing + ARRAY_DESCR) != plan[field, DESCR]:
+        return -1
+    if load_int32(thing + ARRAY_FLAGS) & flags != flags:
+        return -1
+    ndim = plan[field, NDIM]
+    if load_int32(thing + ARRAY_NDIM) != ndim + 1:
+        return -1
+    dims = load_int64(thing + ARRAY_DIMS)
+    if load_int64(dims) != plan[field, DIMS]:
+        return -1
+    for axis in range(1, ndim):
+        if load_int64(dims + 8 + axis * 8) != plan[field, DIMS + axis]:
+            return -1
+    return load_int64(dims + 8)
+
+
+@kernel
 def array_data(thing: int) -> int:
     """Give the address of an array's first element, given the array's."""
     return load_int64(thing + ARRAY_DATA)

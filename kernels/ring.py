@@ -14,6 +14,7 @@ slot t % rows of its stream. Word 0 of each record is the slot's sequence word:
       word 1        slots filled: how many hold a row, or held one that is being replaced
       word 2        base: tickets below it were cleared away
       word 3        burnt: tickets that found their slot taken
+      word 4        steps: the token of the one writer of steps, 0 where there is none
 
 A reader loads the word, copies, and loads it again: equal words mean a whole row. The commit is a
 writer's last step: of a writer that is killed before it nothing stays but an odd word, which says
@@ -31,6 +32,7 @@ HEAD = 0
 FILLED = 1
 BASE = 2
 BURNT = 3
+STEPS = 4
 #: Words of a line of heads: a cache line, so that two streams' writers never share one.
 LINE = 8
 

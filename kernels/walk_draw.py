@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from kernels.addresses import STACK, address_of, floats_at, stack_integers
+from kernels.addresses import (
+    STACK,
+    address_of,
+    floats_at,
+    integers_at,
+    prefetch,
+    stack_integers,
+)
 from kernels.atomics import fetch_add, load
-from kernels.codes import EMPTY, HELD_BACK, NO_PRIORITY
+from kernels.codes import EMPTY, HELD_BACK, NO_PRIORITY, NOT_WHOLE
 from kernels.handle import (
     AGAIN,
     BETA_FIRST,
@@ -14,15 +21,18 @@ from kernels.handle import (
     LIMITS,
     NORMALISE,
     NOTICED,
+    PRIORITY,
     ROWS,
     SAMPLES,
     STRATIFIED,
     STREAMS,
+    VIEW,
     handle_float,
     handle_heads,
     handle_levels,
     handle_line,
     handle_minima,
+    handle_records,
     handle_tree,
 )
 from kernels.jit import kernel
@@ -33,9 +43,12 @@ from kernels.tree_draw import tree_edge, tree_find, tree_find_many
 from kernels.uniform import uniform_draw, uniform_size
 from kernels.walk_limit import claims_back, sample_claim
 from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, weights_of, weights_scale
+from kernels.window import slot_whole
 
 #: Tries of one draw before the batch is given up; each fails only when a writer passed by.
 TRIES = 1000
+#: Slots that are asked for, or drawn, at once.
+AT_ONCE = 16
 #: Batches after which a reader looks whether a process has died.
 WATCH = 1 << 10
 
@@ -128,6 +141,55 @@ def draw_undone(handle: np.ndarray, rows: int) -> None:
 
 
 @kernel
+def uniform_again(handle: np.ndarray, slots: np.ndarray) -> bool:
+    """
+    Draw anew in place of slots that a view cannot begin with.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        Its generator is *written*.
+    slots : (n,) int64, written
+        As uniform_draw gave them.
+
+    Returns
+    -------
+    bool
+        False: there seems to be no slot that it can begin with.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: as many draws as there are rows to one that may be drawn, on average.
+    Errors: as returned; where there is but one such slot, with a chance below 1e-17.
+    Sharing: any number of readers beside writers.
+    Source: rejection keeps the draw uniform, von Neumann (1951), Various techniques used in
+    connection with random digits.
+    """
+    heads = handle_heads(handle)
+    records = handle_records(handle)
+    generator = handle_line(handle, GENERATOR)
+    for draw in range(slots.size):
+        if draw & (AT_ONCE - 1) == 0:
+            for ahead in range(draw, min(draw + AT_ONCE, slots.size)):
+                prefetch(address_of(records) + slots[ahead] * records.shape[1] * 8)
+        if slot_whole(handle, slots[draw]):
+            continue
+        left = max(TRIES, 40 * uniform_size(heads, handle[ROWS]))
+        while not slot_whole(handle, slots[draw]):
+            if left <= 0:
+                return False
+            counter = random_claim(generator, AT_ONCE)
+            piece = integers_at(address_of(slots) + draw * 8, 1)
+            for turn in range(AT_ONCE):
+                uniform_draw(heads, handle[ROWS], generator[0], counter + turn, piece)
+                left -= 1
+                if slot_whole(handle, slots[draw]):
+                    break
+    return True
+
+
+@kernel
 def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> int:
     """
     Draw slots uniformly, with replacement; every weight is 1.
@@ -142,7 +204,7 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     Returns
     -------
     int
-        1, by which the weights were divided; EMPTY or HELD_BACK where nothing was drawn.
+        1, by which the weights were divided; EMPTY, NOT_WHOLE or HELD_BACK where none was drawn.
 
     Notes
     -----
@@ -162,6 +224,9 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     if uniform_draw(handle_heads(handle), handle[ROWS], generator[0], counter, slots) == 0:
         draw_undone(handle, slots.size)
         return EMPTY
+    if handle[VIEW] != 0 and not uniform_again(handle, slots):
+        draw_undone(handle, slots.size)
+        return NOT_WHOLE
     for draw in range(slots.size):
         weights[draw] = np.float32(1.0)
     draw_counted(handle, slots.size)
@@ -204,7 +269,7 @@ def draw_again(handle: np.ndarray, prefix: int, counter: int) -> tuple[int, int]
         handle[NOTICED] = 1
         if leaf < capacity:
             value = tree_get(tree, levels, leaf)
-            if 0 <= remainder < value:
+            if 0 <= remainder < value and slot_whole(handle, leaf):
                 return leaf, value
         total = tree_total(tree)
         if total < 1:
@@ -286,6 +351,8 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
     normalise = handle[NORMALISE]
     generator = handle_line(handle, GENERATOR)
     counter = random_claim(generator, slots.size)
+    if handle[VIEW] != 0:
+        size = max(load(handle_line(handle, PRIORITY), 2), 1)
     reference = np.float64(total) / np.float64(size)
     if normalise == BUFFER_LARGEST:
         reference = np.float64(minimum_of(handle_minima(handle), tree, levels))
@@ -313,7 +380,7 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
             value = 0
             if slot < capacity:
                 value = tree_get(tree, levels, slot)
-            if prefixes[draw] < 0 or prefixes[draw] >= value:
+            if prefixes[draw] < 0 or prefixes[draw] >= value or not slot_whole(handle, slot):
                 slot, value = draw_again(handle, total, counter)
                 if value == 0:
                     draw_undone(handle, slots.size)

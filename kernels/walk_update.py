@@ -37,8 +37,9 @@ from kernels.members import DOUBT, INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
 from kernels.priorities import leaf_of, priority_ceiling, priority_scale
 from kernels.ring import LINE, ring_locate, ring_ticket
-from kernels.tree import TOP, tree_add, tree_exchange, tree_flush, tree_gather, tree_prefetch
-from kernels.walk_leaf import leaf_exchange
+from kernels.tree import TOP, tree_add, tree_flush, tree_gather, tree_prefetch
+from kernels.walk_leaf import leaf_exchange, leaf_swap
+from kernels.window import slot_whole
 
 #: Updates from which the two top levels are added once for all.
 BATCHED = 16
@@ -81,7 +82,9 @@ def priorities_read(
 @kernel
 def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, itemsize: int) -> int:
     """
-    Set the priorities of rows by id; ids overwritten since are skipped and counted.
+    Set the priorities of rows by id; ids of rows that are gone are skipped and counted.
+
+    Gone are those that were overwritten, and with a view those whose windows are not whole.
 
     Parameters
     ----------
@@ -162,12 +165,12 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
         for row in range(count):
             slot = slots[row]
             word = load(records, slot * width)
-            if word & 1 != 0 or ring_ticket(word) != words[row]:
+            if word & 1 != 0 or ring_ticket(word) != words[row] or not slot_whole(handle, slot):
                 continue
             leaf = leaves[row]
             # Who is killed before the second look leaves word of it.
             store(member, DOUBT, ids[first + row] + 1)
-            difference = tree_exchange(tree, levels, slot, leaf)
+            difference = leaf_swap(handle, slot, leaf)
             if load(records, slot * width) != word:
                 difference += leaf_exchange(handle, slot)
             else:

@@ -1,9 +1,308 @@
-"""Windows: which rows around a drawn row belong to what a view makes of it."""
+"""
+Windows: which rows around a drawn row belong to what a view makes of it.
+
+Two rows of a stream are of one episode where both are whole and their steps lie as far apart as
+their tickets. So one look at the last row of a window tells of all between: rows are written in
+order, and overwritten in order.
+"""
 
 import numpy as np
 
-from kernels.handle import VIEW
+from kernels.addresses import load_int32
+from kernels.atomics import load
+from kernels.handle import ROWS, STREAMS, VIEW, handle_heads, handle_records, handle_view
 from kernels.jit import kernel
+from kernels.ring import LINE, SHIFT, ring_read, ring_ticket
+from kernels.view import (
+    AHEAD,
+    BURN_IN,
+    ENDED,
+    ENDED_BITS,
+    EPISODE,
+    FLAGS,
+    PERIOD,
+    STACK,
+    STEP_ADDRESS,
+    STEP_SHIFT,
+    STEP_STRIDE,
+)
+
+
+@kernel
+def slot_beside(first: int, rows: int, slot: int, distance: int) -> int:
+    """
+    Say which slot lies so many tickets from a slot of its stream.
+
+    Parameters
+    ----------
+    first : int
+        The stream's first slot.
+    rows : int
+        Slots of a stream.
+    slot : int
+    distance : int
+        -rows < distance < rows.
+
+    Returns
+    -------
+    int
+
+    Notes
+    -----
+    Units: slots.
+    Cost: O(1), without a division.
+    Errors: none.
+    Sharing: a pure function.
+    Source: own.
+    """
+    beside = slot + distance
+    if beside >= first + rows:
+        return beside - rows
+    if beside < first:
+        return beside + rows
+    return beside
+
+
+@kernel
+def step_of(view: np.ndarray, slot: int) -> int:
+    """
+    Read the number of a row: its step, and how the episode ended with it.
+
+    Parameters
+    ----------
+    view : (64,) int64
+    slot : int
+
+    Returns
+    -------
+    int
+        step << 2 | truncated << 1 | terminated, of whatever row is there.
+
+    Notes
+    -----
+    Units: steps of an episode; 0 is the reset.
+    Cost: one load.
+    Errors: none.
+    Sharing: any number of readers; the slot's word says whether the row was whole.
+    Source: own.
+    """
+    return np.int64(load_int32(view[STEP_ADDRESS] + slot * view[STEP_STRIDE]))
+
+
+@kernel
+def row_follows(handle: np.ndarray, slot: int, ticket: int, step: int, distance: int) -> bool:
+    """
+    Say whether the row so many tickets from a row is stored and of the same episode.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+        The row's.
+    ticket : int
+        The row's.
+    step : int
+        The row's.
+    distance : int
+        -rows < distance < rows.
+
+    Returns
+    -------
+    bool
+
+    Notes
+    -----
+    Units: tickets.
+    Cost: two loads, of one line.
+    Errors: none.
+    Sharing: any number of readers beside writers.
+    Source: own.
+    """
+    rows = handle[ROWS]
+    first = 0 if handle[STREAMS] == 1 else slot - ticket % rows
+    beside = slot_beside(first, rows, slot, distance)
+    records = handle_records(handle)
+    if load(records, beside * records.shape[1]) != (ticket + distance + 1) << SHIFT:
+        return False
+    return step_of(handle_view(handle), beside) >> STEP_SHIFT == step + distance
+
+
+@kernel
+def row_cut(handle: np.ndarray, slot: int, ticket: int, step: int, distance: int) -> bool:
+    """
+    Say whether an episode has no row at a ticket and never will.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+        Of a row of it.
+    ticket : int
+        The row's.
+    step : int
+        The row's.
+    distance : int
+        To the ticket that follows the last row known of the episode; below the rows of a stream.
+
+    Returns
+    -------
+    bool
+
+    Notes
+    -----
+    Units: tickets.
+    Cost: two loads.
+    Errors: none.
+    Sharing: any number of readers beside the one writer of the stream.
+    Source: own.
+    """
+    rows = handle[ROWS]
+    first = slot - ticket % rows
+    records = handle_records(handle)
+    wanted = ticket + distance
+    beside = slot_beside(first, rows, slot, distance)
+    # Before the word: a writer that has claimed a later ticket is done with this one.
+    head = load(handle_heads(handle), first // rows * LINE)
+    if load(records, beside * records.shape[1]) == (wanted + 1) << SHIFT:
+        return step_of(handle_view(handle), beside) >> STEP_SHIFT != step + distance
+    # It found no slot for that ticket, or another writer died with it.
+    return head > wanted + 1
+
+
+@kernel
+def episode_rest(
+    handle: np.ndarray, slot: int, ticket: int, step: int, most: int
+) -> tuple[int, bool]:
+    """
+    Count the steps of an episode from a row on.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+        Of a whole row.
+    ticket : int
+        The row's.
+    step : int
+        The row's.
+    most : int
+        To be counted, 1 or more and below the rows of a stream.
+
+    Returns
+    -------
+    tuple
+        How many are stored, the row's own among them, `most` of them or fewer; and whether the
+        episode is over after them.
+
+    Notes
+    -----
+    Units: steps.
+    Cost: two looks where there are as many as asked for, else O(log most).
+    Errors: none.
+    Sharing: any number of readers beside the one writer of the stream.
+    Source: own; the search is Bentley and Yao (1976), An Almost Optimal Algorithm for Unbounded
+    Searching.
+    """
+    low = 0
+    if most > 1 and row_follows(handle, slot, ticket, step, most - 1):
+        low = most - 1
+    else:
+        # The row at `low` is of the episode, the one at `high` is not.
+        reach = 1
+        while reach < most and row_follows(handle, slot, ticket, step, reach):
+            low = reach
+            reach <<= 1
+        high = min(reach, most)
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if row_follows(handle, slot, ticket, step, middle):
+                low = middle
+            else:
+                high = middle
+    rows = handle[ROWS]
+    first = 0 if handle[STREAMS] == 1 else slot - ticket % rows
+    last = slot_beside(first, rows, slot, low)
+    if step_of(handle_view(handle), last) & ENDED_BITS != 0:
+        return low + 1, True
+    return low + 1, row_cut(handle, slot, ticket, step, low + 1)
+
+
+@kernel
+def window_steps(handle: np.ndarray, slot: int, ticket: int, step: int) -> int:
+    """
+    Count the steps of the window that begins with a row.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+        Of a whole row.
+    ticket : int
+        The row's.
+    step : int
+        The row's, 1 or more.
+
+    Returns
+    -------
+    int
+        Those that the episode has, AHEAD at most, or with ENDED all of them; 0 where the window is
+        not whole: the episode goes on, and not all of it is stored yet.
+
+    Notes
+    -----
+    Units: steps.
+    Cost: as episode_rest.
+    Errors: as returned.
+    Sharing: as episode_rest.
+    Source: own.
+    """
+    view = handle_view(handle)
+    ahead = view[AHEAD]
+    if view[FLAGS] & (EPISODE | ENDED) == 0:
+        if ahead == 1 or row_follows(handle, slot, ticket, step, ahead - 1):
+            return ahead
+    most = handle[ROWS] - 1 if view[FLAGS] & ENDED != 0 else ahead
+    count, over = episode_rest(handle, slot, ticket, step, most)
+    return count if over else 0
+
+
+@kernel
+def window_of(handle: np.ndarray, slot: int, word: int) -> tuple[int, int]:
+    """
+    Say what the window is that begins with a row.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+    word : int
+        What ring_read gave for the slot, not 0.
+
+    Returns
+    -------
+    tuple of int
+        The row's step, and how many steps the window has: 0 where none begins there, or not all
+        that it needs is stored.
+
+    Notes
+    -----
+    Units: steps.
+    Cost: as window_steps, and a look at the oldest row that is needed.
+    Errors: as returned.
+    Sharing: any number of readers beside the one writer of the stream.
+    Source: own.
+    """
+    view = handle_view(handle)
+    step = step_of(view, slot) >> STEP_SHIFT
+    if step < 1:
+        return step, 0
+    if view[PERIOD] != 1 and (step - 1) % view[PERIOD] != 0:
+        return step, 0
+    ticket = ring_ticket(word)
+    if not row_follows(handle, slot, ticket, step, -min(step, view[STACK])):
+        return step, 0
+    count = window_steps(handle, slot, ticket, step)
+    return step, count if count > view[BURN_IN] else 0
 
 
 @kernel
@@ -25,9 +324,12 @@ def slot_whole(handle: np.ndarray, slot: int) -> bool:
     Notes
     -----
     Units: slots.
-    Cost: a look at the handle; with a view a few loads.
+    Cost: a look at the handle; with a view as window_of.
     Errors: none.
     Sharing: any number of readers beside writers.
     Source: own.
     """
-    return handle[VIEW] == 0
+    if handle[VIEW] == 0:
+        return True
+    word = ring_read(handle_records(handle), slot)
+    return word != 0 and window_of(handle, slot, word)[1] != 0

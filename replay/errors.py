@@ -53,5 +53,9 @@ class JammedError(ReplayError):
     """Every slot of a stream is held by writers that never finished a row."""
 
 
+class StepError(ReplayError):
+    """A step came out of turn: before a reset, or from a writer that another has replaced."""
+
+
 class OwnerGoneWarning(RuntimeWarning):
     """The process that made a named buffer has closed it or died; attached ones go on."""

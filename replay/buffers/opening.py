@@ -8,6 +8,7 @@ from replay.buffers.replay_buffer import ReplayBuffer
 from replay.errors import BlockFormatError, InputError
 from replay.memory.limiter import RateLimiter
 from replay.memory.snapshot_load import snapshot_layout_of
+from replay.views import from_header
 
 
 def attach(
@@ -72,11 +73,13 @@ def load(path: str | os.PathLike[str], *, name: str | None = None) -> ReplayBuff
     try:
         sampler = samplers.from_json(layout.sampler)
         limiter = RateLimiter.read(layout.limiter, layout.capacity)
+        view = from_header(layout.view)
     except InputError as error:
         raise BlockFormatError(f"{str(path)!r} is no block of ours: {error}") from None
     buffer = ReplayBuffer(
         layout.capacity,
         sampler=sampler,
+        view=view,
         streams=layout.streams,
         name=name,
         seed=0,

@@ -17,7 +17,8 @@ from replay.memory.limiter import RateLimiter
 from replay.memory.ring import Ring
 from replay.memory.waiting import Waiting
 from replay.samplers.sampler import Sampler
-from replay.views.transition import Transition
+from replay.views.rows import Rows
+from replay.views.windows import Windows
 
 #: Tries of a batch whose rows are overwritten while they are copied.
 _TRIES = 1000
@@ -37,22 +38,31 @@ class Reader:
     _limiter: RateLimiter | None = None
     _closed = False
     _batch_type: Any = None
-    _row_bytes = 1
+    _batch_bytes = 1
+    _dtypes: tuple[np.dtype[Any], ...]
+    _leads: tuple[int, ...] | None = None
+    _batch_schema: Schema
+    _nested = False
 
     def _close_reader(self, stub: Callable[..., int]) -> None:
         """Let every draw end in `stub`, which gives a code."""
         self._object_draw: Callable[..., float] = stub
         self._object_gather: Callable[..., int] = stub
 
-    def _open_reader(self, ring: Ring, sampler: Sampler) -> None:
-        schema = ring.layout.schema
-        self._view = Transition()
+    def _open_reader(self, ring: Ring, sampler: Sampler, gatherer: Rows | Windows) -> None:
+        self._gatherer = gatherer
+        self._batch_schema = gatherer.batch
         self._sampler = sampler
-        self._dtypes = (*self._view.dtypes(ring), np.dtype(np.float32), np.dtype(np.int64))
-        self._batch_type = batch_type(schema.names)
-        self._nested = schema.nested
+        self._dtypes = (*gatherer.dtypes, np.dtype(np.float32), np.dtype(np.int64))
+        self._leads = gatherer.leads
+        self._batch_type = batch_type(gatherer.batch.names)
+        self._nested = gatherer.batch.nested
+        self._batch_bytes = sum(dtype.itemsize for dtype in self._dtypes)
+        if gatherer.leads is not None:
+            fields = gatherer.batch.fields.values()
+            self._batch_bytes = sum(field.nbytes for field in fields)
         self._object_draw = sampler.entry(ring)
-        self._object_gather = ring.calls.object_gather
+        self._object_gather = gatherer.entry
 
     def _opened(self, method: str) -> Ring:
         raise NotImplementedError
@@ -94,7 +104,10 @@ class Reader:
             # A shape of one size: of a tuple, or of nothing at all, NumPy would make a shape too.
             rows: Any = (batch_size,)
             try:
-                flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
+                if self._leads is None:
+                    flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
+                else:
+                    flat = self._led(batch_size)
             except (AttributeError, TypeError, ValueError, MemoryError, OverflowError) as error:
                 if self._ring is None and self._await_fields(waiting, batch_size):
                     left = None if waiting is None else waiting.left
@@ -112,9 +125,9 @@ class Reader:
             flat = self._flat_batch(batch_size, out)
         missed = -1
         if drawn > 0:
-            if len(flat[-1]) * self._row_bytes > LONG and self._ring is not None:
+            if len(flat[-1]) * self._batch_bytes > LONG and self._ring is not None:
                 ring = self._ring
-                missed = ring.run(ring.calls.object_gather_long, self._handle, flat)
+                missed = ring.run(self._gatherer.entry_long, self._handle, flat)
             else:
                 missed = self._object_gather(self._handle, flat)
         if missed != 0:
@@ -122,23 +135,23 @@ class Reader:
         if out is not None:
             return out
         if self._nested:
-            return self._batch_type._make((*self._schema.nest(flat[:-2]), *flat[-2:]))  # type: ignore[union-attr]
+            return self._batch_type._make((*self._batch_schema.nest(flat[:-2]), *flat[-2:]))
         return tuple.__new__(self._batch_type, flat)
 
     def _refuse_sample(self, batch_size: Any, error: Exception) -> Any:
-        ring = self._opened("sample")
+        self._opened("sample")
         _batch_size(batch_size)
-        row = sum(field.nbytes for field in ring.fields.values())
-        raise InputError(f"batch_size is {batch_size}, of {row} bytes a row: {error}") from None
+        raise InputError(
+            f"batch_size is {batch_size}, of {self._batch_bytes} bytes a row: {error}"
+        ) from None
 
     def _flat_batch(self, batch_size: int | None, out: Any) -> tuple[npt.NDArray[Any], ...]:
         """Check the arrays that a batch is to be written into."""
-        ring = self._opened("sample")
-        assert self._schema is not None
-        names = (*ring.fields, "weights", "ids")
-        if not isinstance(out, tuple) or len(out) != len(self._schema.names) + 2:
+        self._opened("sample")
+        schema = self._batch_schema
+        if not isinstance(out, tuple) or len(out) != len(schema.names) + 2:
             raise InputError(f"out is {type(out).__name__}, it must be a batch of this buffer")
-        flat = (*self._schema.flatten(out[:-2]), *out[-2:])
+        flat = (*schema.flatten(out[:-2]), *out[-2:])
         rows = batch_size
         if rows is not None:
             _batch_size(rows)
@@ -147,8 +160,14 @@ class Reader:
                 shape = getattr(flat[-1], "shape", None)
                 raise InputError(f"out.ids has shape {shape}, it must be (n,)")
             rows = len(flat[-1])
-        for name, array, dtype in zip(names, flat, self._dtypes, strict=True):
-            shape = (rows, *dtype.shape)
+        self._check_arrays(flat, rows)
+        return flat
+
+    def _check_arrays(self, flat: tuple[npt.NDArray[Any], ...], rows: int) -> None:
+        """Refuse arrays that no batch of so many rows can be written into."""
+        names = (*self._batch_schema.fields, "weights", "ids")
+        for place, (name, array, dtype) in enumerate(zip(names, flat, self._dtypes, strict=True)):
+            shape = self._shape(rows, place)
             if not isinstance(array, np.ndarray) or array.shape != shape:
                 raise InputError(
                     f"out.{name} has shape {getattr(array, 'shape', None)}, it must be {shape}"
@@ -158,7 +177,20 @@ class Reader:
             flags = array.flags
             if not (flags.c_contiguous and flags.aligned and flags.writeable):
                 raise InputError(f"out.{name} must be contiguous, aligned and writeable")
-        return flat
+
+    def _shape(self, rows: int, place: int) -> tuple[int, ...]:
+        """Say what shape the array at a place of a flat batch has."""
+        shape: tuple[int, ...] = (rows, *self._dtypes[place].shape)
+        if self._leads is not None and place < len(self._leads) and self._leads[place]:
+            return (self._leads[place], *shape)
+        return shape
+
+    def _led(self, rows: Any) -> tuple[npt.NDArray[Any], ...]:
+        """Make the arrays of a batch of which some have an axis before that of its rows."""
+        return tuple(
+            np.empty(self._shape(rows, place), dtype.base)
+            for place, dtype in enumerate(self._dtypes)
+        )
 
     def _sample_slowly(
         self,
@@ -196,7 +228,7 @@ class Reader:
                     f"no batch could be drawn in {waiting.timeout:g} s: {why}{limiter}"
                 )
             ring = self._opened("sample")
-            ring.look_after(ring.handle)
+            ring.look_after(self._own_handle())
             drawn = self._object_draw(self._handle, flat)
             missed = self._gather(ring, flat) if drawn > 0 else -1
 
@@ -206,8 +238,8 @@ class Reader:
 
     def _gather(self, ring: Ring, flat: tuple[npt.NDArray[Any], ...]) -> int:
         """Gather as `sample` does, which has it written out to save a call."""
-        if len(flat[-1]) * self._row_bytes > LONG:
-            return int(ring.run(ring.calls.object_gather_long, self._handle, flat))
+        if len(flat[-1]) * self._batch_bytes > LONG:
+            return int(ring.run(self._gatherer.entry_long, self._handle, flat))
         return self._object_gather(self._handle, flat)
 
     def _await_fields(self, waiting: Waiting | None, batch_size: Any) -> bool:
@@ -238,16 +270,19 @@ class Reader:
         self, ring: Ring, flat: tuple[npt.NDArray[Any], ...], drawn: float, missed: int
     ) -> None:
         assert self._sampler is not None
+        handle = self._own_handle()
         *columns, weights, ids = flat
         if missed == NOTICE:
             missed = 0
         if missed < 0:
             self._sampler.check(missed)
-            missed = self._view.gather(ring, ids, tuple(columns))
+            # Where it was the sampler that took the arrays, nobody has looked at all of them.
+            self._check_arrays(flat, ids.size)
+            missed = self._gatherer.gather(handle, ids, tuple(columns))
         again = missed != 0
         for _ in range(_TRIES):
-            if ring.handle[NOTICED]:
-                ring.look_after(ring.handle)
+            if handle[NOTICED]:
+                ring.look_after(handle)
             if not missed:
                 if again:
                     self._sampler.settle(weights)
@@ -255,12 +290,15 @@ class Reader:
             places = np.flatnonzero(ids < 0)
             again_ids = np.empty(places.size, np.int64)
             again_weights = np.empty(places.size, np.float32)
-            rows = tuple(np.empty(places.size, dtype) for dtype in self._dtypes[:-2])
-            self._sampler.replace(ring, again_ids, again_weights, drawn, self._own_handle())
-            missed = self._view.gather(ring, again_ids, rows)
+            rows = self._led(places.size)[:-2]
+            self._sampler.draw_again(ring, again_ids, again_weights, drawn, handle, ids)
+            missed = self._gatherer.gather(handle, again_ids, rows)
             ids[places], weights[places] = again_ids, again_weights
-            for column, drawn_rows in zip(columns, rows, strict=True):
-                column[places] = drawn_rows
+            for place, (column, drawn_rows) in enumerate(zip(columns, rows, strict=True)):
+                if self._leads is not None and self._leads[place]:
+                    column[:, places] = drawn_rows
+                else:
+                    column[places] = drawn_rows
         raise EmptyError(
             f"no whole row was found in {_TRIES} tries: writers hold the slots that were drawn"
         )

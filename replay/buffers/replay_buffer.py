@@ -14,6 +14,9 @@ from kernels.faults import READIED, fault_point
 from replay import samplers
 from replay.buffers.learning import LearningWriter, not_known
 from replay.buffers.reader import Reader
+from replay.buffers.step_writer import StepWriter
+from replay.buffers.vector_writer import VectorWriter
+from replay.buffers.view_reader import ViewReader
 from replay.buffers.writer import Writer
 from replay.errors import (
     BlockFormatError,
@@ -30,14 +33,18 @@ from replay.memory.home import named_path
 from replay.memory.layout import Layout
 from replay.memory.limiter import RateLimiter
 from replay.memory.owner import Owner
-from replay.memory.parse import parse_schema
+from replay.memory.parse import learn_schema, parse_schema
 from replay.memory.priority_tree import PriorityTree
 from replay.memory.repair import Repaired
 from replay.memory.ring import Ring
 from replay.memory.snapshot_load import read_snapshot, snapshot_layout_of
 from replay.memory.waiting import Waiting
+from replay.memory.window import STEP, with_step
 from replay.samplers.sampler import Sampler
 from replay.samplers.uniform import Uniform
+from replay.views.rows import Rows
+from replay.views.view import View, from_header
+from replay.views.windows import Windows
 
 
 class ReplayBuffer(LearningWriter, Reader):
@@ -53,6 +60,10 @@ class ReplayBuffer(LearningWriter, Reader):
         mappings for nested observations. None: the first transition shows it.
     sampler : Sampler
         `Uniform()` or `Proportional(...)`.
+    view : View, optional
+        Makes the buffer a log of steps, which `writer` takes, and says what a drawn row becomes:
+        `Transition()`, `NStep(...)`, `FrameStack(...)`, `Sequence(...)`, `Episodes(...)`. None:
+        rows come as they were added.
     streams : int
         Rings that the capacity is divided among, one an environment or writer.
     name : str, optional
@@ -86,6 +97,7 @@ class ReplayBuffer(LearningWriter, Reader):
         fields: Any = None,
         *,
         sampler: Sampler | None = None,
+        view: View | None = None,
         streams: int = 1,
         name: str | None = None,
         path: str | os.PathLike[str] | None = None,
@@ -94,6 +106,8 @@ class ReplayBuffer(LearningWriter, Reader):
     ) -> None:
         if sampler is not None and not isinstance(sampler, Sampler):
             raise InputError(f"sampler is {sampler!r}, it must be a replay.Sampler")
+        if view is not None and not isinstance(view, View):
+            raise InputError(f"view is {view!r}, it must be a view: replay.Transition() for one")
         if limiter is not None and not isinstance(limiter, RateLimiter):
             raise InputError(f"limiter is {limiter!r}, it must be a replay.RateLimiter")
         if name is not None and path is not None:
@@ -103,13 +117,33 @@ class ReplayBuffer(LearningWriter, Reader):
         # Refuses bad numbers now, also where the fields are to be learned.
         checked = Layout(parse_schema({"any": bool}), capacity, streams, self._wanted[0].to_json())
         self._capacity = checked.capacity
+        self._view = view
+        if view is not None:
+            view.recipe.window.check(checked.capacity, checked.streams)
         if limiter is not None:
             limiter.check(self._capacity)
         self._limiter = limiter
         if name is not None:
             named_path(name)
         if fields is not None:
-            self._create(parse_schema(fields))
+            self._create(self._steps_schema(parse_schema(fields)))
+
+    def _steps_schema(self, schema: Schema) -> Schema:
+        """Add what a log of steps has besides, if this is one."""
+        if self._view is None:
+            return schema
+        schema = with_step(schema)
+        self._view.recipe.check(schema)
+        return schema
+
+    def _learn_steps(self, values: dict[str, Any]) -> Ring:
+        """Create the log by the values of a first step, unless another thread has done it."""
+        with self._learning:
+            if self._ring is None:
+                if self._closed:
+                    raise ClosedError("the buffer is closed")
+                self._create(self._steps_schema(learn_schema(values)))
+        return self._opened("step")
 
     def _start(self, name: str | None, path: pathlib.Path | None) -> None:
         LearningWriter.__init__(self)
@@ -122,7 +156,8 @@ class ReplayBuffer(LearningWriter, Reader):
     def _create(self, schema: Schema, snapshot: pathlib.Path | None = None) -> None:
         sampler, streams, seed = self._wanted
         limiter = {} if self._limiter is None else self._limiter.to_json()
-        layout = Layout(schema, self._capacity, streams, sampler.to_json(), limiter)
+        view = {} if self._view is None else self._view.described()
+        layout = Layout(schema, self._capacity, streams, sampler.to_json(), limiter, view)
         if self.name is not None:
             block = Block.create(layout, named_path(self.name), named=True)
         elif self.path is not None:
@@ -150,15 +185,19 @@ class ReplayBuffer(LearningWriter, Reader):
         ring = Ring(block, force=force)
         sampler.prepare(ring.handle)
         if sampler.prioritized:
-            alpha = getattr(sampler, "alpha", 1.0)
-            self._tree = PriorityTree(ring, alpha)
+            self._tree = PriorityTree(ring, sampler.leaf_alpha)
             if begin:
-                self._tree.begin()
+                self._tree.begin(getattr(sampler, "initial", None))
         self._capacity = block.layout.capacity
         self._limiter = ring.limiter
         self._object_update = ring.calls.object_update
-        self._open_reader(ring, sampler)
+        if self._view is None:
+            self._open_reader(ring, sampler, Rows(ring))
+        else:
+            self._open_reader(ring, sampler, Windows(ring, self._view.recipe, ring.handle))
         self._open(ring, ring.handle)
+        if self._view is not None:
+            self._close_writer(_refuse_rows)
 
     @classmethod
     def _attach(
@@ -172,6 +211,7 @@ class ReplayBuffer(LearningWriter, Reader):
             buffer._start(name, None if name is not None else where)
             sampler = samplers.from_json(block.layout.sampler)
             buffer._wanted = (sampler, block.layout.streams, 0)
+            buffer._view = from_header(block.layout.view)
             buffer._join(block, sampler, force=force)
         except InputError as error:
             block.close()
@@ -181,7 +221,7 @@ class ReplayBuffer(LearningWriter, Reader):
             raise
         return buffer
 
-    def writer(self, stream: int) -> Writer:
+    def writer(self, stream: int = 0) -> Any:
         """
         Make a writer of one stream; `add` and `extend` of the buffer itself are stream 0's.
 
@@ -190,12 +230,73 @@ class ReplayBuffer(LearningWriter, Reader):
         stream : int
             0 <= stream < streams.
 
+        Returns
+        -------
+        Writer or StepWriter
+            The latter, which takes `reset` and `step`, where the buffer has a view.
+
         Raises
         ------
         InputError
-            There is no such stream, or the fields are not known yet.
+            There is no such stream, or the fields are not known yet; or the buffer has a view, and
+            a writer of another process has the stream.
         """
-        return Writer(self._opened("writer"), stream)
+        if self._view is None:
+            return Writer(self._opened("writer"), stream)
+        if self._closed:
+            raise ClosedError("the buffer is closed")
+        return StepWriter(self, stream)
+
+    def vector_writer(self, streams: int | None = None, *, first: int = 0) -> VectorWriter:
+        """
+        Make a writer of many environments' steps, each to a stream of its own.
+
+        Parameters
+        ----------
+        streams : int, optional
+            How many; None: all from `first` on.
+        first : int
+            The stream of the first environment.
+
+        Raises
+        ------
+        InputError
+            The buffer has no view or no such streams, or a writer of another process has one.
+        """
+        if self._closed:
+            raise ClosedError("the buffer is closed")
+        if self._view is None:
+            raise InputError(
+                "this buffer has no view: give it view=replay.Transition() to write steps"
+            )
+        return VectorWriter(self, self.streams - first if streams is None else streams, first)
+
+    def reader(self, view: View | None = None, sampler: Sampler | None = None) -> "ViewReader":
+        """
+        Draw from the same log in another way.
+
+        Parameters
+        ----------
+        view : View, optional
+            None: the buffer's own.
+        sampler : Sampler, optional
+            One without priorities, unless the view is the buffer's own; None: `Uniform()`.
+
+        Returns
+        -------
+        ViewReader
+            With `sample`.
+
+        Raises
+        ------
+        InputError
+            The buffer has no view, the log not what the view needs, or the sampler needs
+            priorities.
+        """
+        ring = self._opened("reader")
+        if self._view is None:
+            raise InputError("this buffer has no view: give it view=replay.Transition()")
+        return ViewReader(self, ring, view or self._view, sampler or Uniform())
 
     def update_priorities(self, ids: Any, priorities: Any) -> int:
         """
@@ -296,7 +397,15 @@ class ReplayBuffer(LearningWriter, Reader):
     @property
     def fields(self) -> dict[str, Any]:
         """The fields by name; nested observations as "obs/image". Empty until they are known."""
-        return {} if self._schema is None else dict(self._schema.fields)
+        found = {} if self._schema is None else dict(self._schema.fields)
+        if self._view is not None:
+            found.pop(STEP, None)
+        return found
+
+    @property
+    def view(self) -> View | None:
+        """What a drawn row becomes; None: it comes as it was added."""
+        return self._view
 
     @property
     def streams(self) -> int:
@@ -498,6 +607,11 @@ class ReplayBuffer(LearningWriter, Reader):
             self._ring.close()
             self._handle = self._ring.handle
 
+    def _explain_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
+        if self._view is not None:
+            _refuse_rows()
+        return super()._explain_order(row, fields)
+
     def _opened(self, method: str) -> Ring:
         if self._closed:
             raise ClosedError("the buffer is closed")
@@ -530,6 +644,13 @@ class ReplayBuffer(LearningWriter, Reader):
                 "to it, and a private one is memory of this process alone"
             )
         return ReplayBuffer._attach, (self.name, None if self.path is None else str(self.path))
+
+
+def _refuse_rows(*_: Any) -> int:
+    raise InputError(
+        "this buffer is a log of steps: buffer.writer(stream) takes them, by reset(obs) and "
+        "step(obs, action, reward, terminated, truncated)"
+    )
 
 
 def _closed(*_: Any) -> int:

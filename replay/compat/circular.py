@@ -215,7 +215,7 @@ class SharedCircularBuffer:
             for name, field in self._ring.fields.items()
         }
         if ids.size:
-            self._ring.gather(ids, tuple(columns.values()))
+            self._ring.gather(self._ring.handle, ids, tuple(columns.values()))
         return ids, columns
 
     def __len__(self) -> int:

@@ -7,12 +7,15 @@ from typing import Any
 from kernels import (
     object_calls,
     objects,
+    steps,
     walk_add,
     walk_clear,
     walk_gather,
     walk_limit,
     walk_repair,
+    walk_spread,
     walk_update,
+    walk_view,
 )
 from kernels import structure as structures
 from kernels.codes import MISMATCH
@@ -91,6 +94,36 @@ class Calls:
     def object_gather_long(self) -> Callable[..., int]:
         """As object_gather, without the interpreter's lock."""
         return _object(object_calls.object_gather, 2, nogil=True)
+
+    @functools.cached_property
+    def object_view(self) -> Callable[..., int]:
+        """Gather what a view makes of slots."""
+        return _object(object_calls.object_view, 3)
+
+    @functools.cached_property
+    def object_view_long(self) -> Callable[..., int]:
+        """As object_view, without the interpreter's lock."""
+        return _object(object_calls.object_view, 3, nogil=True)
+
+    @functools.cached_property
+    def view_gather(self) -> Callable[..., int]:
+        """Gather what a view makes of slots to addresses that Python knows."""
+        return _plain(walk_view.view_gather, "handle", "words", "words", "words")
+
+    @functools.cached_property
+    def rows_spread(self) -> Callable[..., int]:
+        """Store a row a stream, of addresses that Python knows."""
+        return _plain(walk_spread.rows_spread, "handle", "words", "words")
+
+    @functools.cached_property
+    def token_exchange(self) -> Callable[..., bool]:
+        """Take a stream for one writer of steps."""
+        return _plain(steps.token_exchange, "handle", "int", "int", "int")
+
+    @functools.cached_property
+    def object_spread(self) -> Callable[..., int]:
+        """Store a row a stream."""
+        return _object(object_calls.object_spread, 3)
 
     @functools.cached_property
     def rows_add(self) -> Callable[..., int]:

@@ -3,13 +3,17 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kernels import handle as words
+from kernels import view as view_words
 from kernels.jit import interpreted
 from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
 from kernels.tree import tree_levels
 from replay.memory.block import Block
 from replay.memory.calls import structure
+from replay.memory.layout import Layout
+from replay.memory.window import STEP
 
 
 class Handle(np.ndarray):
@@ -82,4 +86,32 @@ def make_handle(block: Block, number: int) -> Handle:
         line[SCALAR] = id(field.dtype.type)
         line[NDIM] = len(field.shape)
         line[DIMS : DIMS + len(field.shape)] = field.shape
+    if layout.view:
+        set_view(handle, layout, layout.window.words())
     return handle
+
+
+def set_view(handle: Handle, layout: Layout, view: npt.NDArray[np.int64]) -> None:
+    """
+    Have a handle's rows drawn as a view says.
+
+    Parameters
+    ----------
+    handle : Handle
+        Written; it keeps the words.
+    layout : Layout
+        Of a log of steps.
+    view : (words,) int64 ndarray
+        Written: where the steps and rewards lie.
+    """
+    plan = handle[words.PLAN :].reshape(-1, PLAN_WIDTH)
+    names = list(layout.schema.fields)
+    step = plan[names.index(STEP)]
+    view[view_words.STEP_ADDRESS], view[view_words.STEP_STRIDE] = step[ADDRESS], step[STRIDE]
+    if "reward" in names:
+        reward = plan[names.index("reward")]
+        view[view_words.REWARD_ADDRESS] = reward[ADDRESS]
+        view[view_words.REWARD_STRIDE] = reward[STRIDE]
+        view[view_words.REWARD_SIZE] = reward[SIZE]
+    handle.kept = (*handle.kept, view)
+    handle[words.VIEW] = view.ctypes.data

@@ -14,8 +14,8 @@ The layout: where each part of a block lies, and the header that says so.
 Parts begin at multiples of 64 bytes. The header is a valid safetensors header (eight bytes of
 length, JSON padded with blanks), so that stock tools open a file of this format; gaps are declared
 as padding tensors. The JSON's metadata says what the buffer is (schema, capacity, streams,
-sampler, limiter), every offset follows from that, and whoever attaches computes the layout anew
-and compares. The fingerprint is a CRC-32 of what follows from it all.
+sampler, limiter, view), every offset follows from that, and whoever attaches computes the layout
+anew and compares. The fingerprint is a CRC-32 of what follows from it all.
 """
 
 import dataclasses
@@ -31,8 +31,9 @@ from kernels.members import MEMBERS
 from kernels.ring import LINE
 from kernels.tree import tree_levels
 from replay.errors import BlockFormatError, InputError, ReplayError
-from replay.memory.fields import Schema
+from replay.memory.fields import Field, Schema
 from replay.memory.safetensors import MOST_PAGES, PAGE, Part, aligned, safetensors_header
+from replay.memory.window import STEP, Window
 
 FORMAT = "replay-block"
 #: What `save` writes, see `snapshot_layout`.
@@ -87,6 +88,8 @@ class Layout:
         The sampler in what JSON can hold; "tree" and "minima" say which parts it needs.
     limiter : dict
         The rate limiter in what JSON can hold; empty where there is none.
+    view : dict
+        The view in what JSON can hold, with its "window"; empty where rows are no steps.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class Layout:
     streams: int
     sampler: dict[str, Any]
     limiter: dict[str, Any] = dataclasses.field(default_factory=dict)
+    view: dict[str, Any] = dataclasses.field(default_factory=dict)
     parts: dict[str, Part] = dataclasses.field(init=False, compare=False, repr=False)
     places: dict[str, Place] = dataclasses.field(init=False, compare=False, repr=False)
     header: bytes = dataclasses.field(init=False, compare=False, repr=False)
@@ -115,6 +119,10 @@ class Layout:
             )
         object.__setattr__(self, "capacity", int(self.capacity))
         object.__setattr__(self, "streams", int(self.streams))
+        if self.view:
+            self.window.check(self.capacity, self.streams)
+            if self.schema.fields.get(STEP) != Field(np.int32):
+                raise InputError(f"a log of steps has a field {STEP!r} of int32")
         width, places = self._places()
         object.__setattr__(self, "places", places)
         pages = 1
@@ -135,6 +143,18 @@ class Layout:
     def rows(self) -> int:
         """Slots of a stream."""
         return self.capacity // self.streams
+
+    @property
+    def window(self) -> Window:
+        """
+        The window of the view.
+
+        Raises
+        ------
+        InputError
+            There is none, or it cannot be.
+        """
+        return Window.read(self.view.get("window"))
 
     def _places(self) -> tuple[int, dict[str, Place]]:
         """Pack small fields behind the sequence word, the widest elements first."""
@@ -185,6 +205,8 @@ class Layout:
             "sampler": json.dumps(self.sampler, sort_keys=True),
             "limiter": json.dumps(self.limiter, sort_keys=True),
         }
+        if self.view:
+            metadata["view"] = json.dumps(self.view, sort_keys=True)
         described = safetensors_header(metadata, parts, start)
         metadata["fingerprint"] = f"{zlib.crc32(described[8:]):08x}"
         return safetensors_header(metadata, parts, start)
@@ -269,6 +291,7 @@ def read_description(start: bytes, wanted: str, what: str) -> tuple[Layout, byte
             int(metadata["streams"]),
             json.loads(metadata["sampler"]),
             json.loads(metadata["limiter"]),
+            json.loads(metadata.get("view", "{}")),
         )
     except _REFUSED as error:
         raise BlockFormatError(f"its header describes no buffer: {error}") from None

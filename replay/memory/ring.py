@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kernels import handle as words
 from kernels.codes import CLOSED, HELD_BACK
-from kernels.ring import BASE, BURNT, FILLED, HEAD
+from kernels.ring import BASE, BURNT, FILLED, HEAD, STEPS
 from replay.errors import (
     BlockError,
     ClosedError,
@@ -155,6 +155,10 @@ class Ring:
         handle[words.STREAM] = stream
         return handle
 
+    def token(self, stream: int) -> int:
+        """Read which writer of steps a stream has; 0: none."""
+        return int(self._heads[stream, STEPS])
+
     @property
     def size(self) -> int:
         """Rows that are stored now."""
@@ -294,6 +298,40 @@ class Ring:
         if self.limiter is not None and handle[words.OPEN]:
             self.run(self.calls.claims_back, handle, inserts, samples)
 
+    def spread(
+        self,
+        handle: Handle,
+        rows: tuple[npt.NDArray[Any], ...],
+        streams: npt.NDArray[np.int64],
+    ) -> int:
+        """
+        Store rows, each in a stream of its own.
+
+        Parameters
+        ----------
+        handle : Handle
+        rows : tuple of (n, *shape) ndarray
+            An array a field, of its dtype and C-contiguous.
+        streams : (n,) int64 ndarray, written
+            Which stream takes a row, below 0 for none; the rows' ids after.
+
+        Returns
+        -------
+        int
+            As rows_spread.
+
+        Raises
+        ------
+        WaitTimeoutError, ClosedError
+        """
+
+        def store(*_: Any) -> int:
+            # The kernel moves the addresses on.
+            sources = np.array([array.ctypes.data for array in rows], np.int64)
+            return int(self.run(self.calls.rows_spread, handle, sources, streams))
+
+        return self.await_turn(handle, store)
+
     def _store_rest(
         self,
         handle: Handle,
@@ -349,12 +387,15 @@ class Ring:
         self.look_after(handle, now=True)
         self._store_rest(handle, sources, ids, stored)
 
-    def gather(self, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]) -> int:
+    def gather(
+        self, handle: Handle, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]
+    ) -> int:
         """
         Copy the rows of slots into arrays, and turn the slots into ids.
 
         Parameters
         ----------
+        handle : Handle
         slots : (n,) int64 ndarray, written
             Ids after, -1 where a slot held no whole row.
         columns : tuple of (n, *shape) ndarray, written
@@ -365,9 +406,9 @@ class Ring:
         int
             How many rows were missed.
         """
-        self.check_open(self.handle)
+        self.check_open(handle)
         targets = np.array([column.ctypes.data for column in columns], np.int64)
-        return int(self.run(self.calls.rows_gather, self.handle, targets, slots))
+        return int(self.run(self.calls.rows_gather, handle, targets, slots))
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """
@@ -513,6 +554,9 @@ class Ring:
             return
         for handle in self._handles():
             handle[words.WRITER] = self.members.number
+            if handle[words.TOKEN]:
+                # The streams stay the parent's: nothing has this token.
+                handle[words.TOKEN] = -1
 
     def _handles(self) -> list[Handle]:
         found = [reference() for reference in self._others]

@@ -1,5 +1,18 @@
 """What a drawn row becomes."""
 
+from replay.views.episodes import Episodes
+from replay.views.frame_stack import FrameStack
+from replay.views.n_step import NStep
+from replay.views.sequence import Sequence
 from replay.views.transition import Transition
+from replay.views.view import View, from_header
 
-__all__ = ["Transition"]
+__all__ = [
+    "Episodes",
+    "FrameStack",
+    "NStep",
+    "Sequence",
+    "Transition",
+    "View",
+    "from_header",
+]

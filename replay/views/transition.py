@@ -1,48 +1,33 @@
-"""The plainest view: a drawn row is the transition that was stored in it."""
+"""Transitions of a log of steps."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
-from replay.memory.ring import Ring
+from replay.views.recipe import Recipe
+from replay.views.view import View
 
 
 @dataclasses.dataclass(frozen=True)
-class Transition:
-    """Copy each field of a row as it was added."""
+class Transition(View):
+    """
+    One step: obs, action, reward, next_obs, terminated and truncated.
 
-    def dtypes(self, ring: Ring) -> tuple[np.dtype[Any], ...]:
-        """
-        Say what one row of each column is.
+    `next_obs` is the observation that the step led to, at an episode's end the true last one:
+    nothing is stored twice. Further fields follow, as the step brought them.
+    """
 
-        Parameters
-        ----------
-        ring : Ring
+    kind: ClassVar[str] = "transition"
 
-        Returns
-        -------
-        tuple of numpy.dtype
-            With the row's shape inside: `np.empty(n, dtype)` is n rows.
-        """
-        return tuple(np.dtype((field.dtype, field.shape)) for field in ring.fields.values())
+    @property
+    def recipe(self) -> Recipe:
+        """What it asks of the kernels."""
+        return Recipe()
 
-    def gather(
-        self, ring: Ring, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]
-    ) -> int:
-        """
-        Copy rows into columns, and turn their slots into ids.
+    def to_json(self) -> dict[str, Any]:
+        """Describe the view in what JSON can hold."""
+        return {"kind": self.kind}
 
-        Parameters
-        ----------
-        ring : Ring
-        slots : (n,) int64 ndarray, written
-        columns : tuple of (n, *shape) ndarray, written
-
-        Returns
-        -------
-        int
-            How many rows were overwritten meanwhile; their id is -1.
-        """
-        return ring.gather(slots, columns)
+    @classmethod
+    def read(cls, described: dict[str, Any]) -> "Transition":
+        """Undo `to_json`."""
+        return cls()

@@ -40,7 +40,7 @@ def test_a_ring_stores_and_gathers_rows():
     assert (ring.size, ring.added, ring.burnt) == (4, 4, 0)
     slots = np.array([0, 3, 4, 5, 1])
     columns = tuple(np.zeros((5, *f.shape), f.dtype) for f in ring.fields.values())
-    assert ring.gather(slots, columns) == 1
+    assert ring.gather(ring.handle, slots, columns) == 1
     assert slots.tolist() == [0, 1, 3, 5, -1]
     assert_rows({n: c[:4] for n, c in zip(ring.fields, columns, strict=True)}, [1, 2, 3, 4])
     ring.close()

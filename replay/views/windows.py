@@ -1,0 +1,114 @@
+"""Windows of a log of steps: what is gathered where there is a view."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels.view import LANES
+from kernels.walk_view import NOTES
+from replay.memory.handle import Handle, set_view
+from replay.memory.ring import Ring
+from replay.views.recipe import Recipe
+
+
+class Windows:
+    """
+    Gathers what a view makes of drawn rows.
+
+    Parameters
+    ----------
+    ring : Ring
+        Of a log of steps.
+    recipe : Recipe
+        What the view asks for.
+    handle : Handle
+        Written: who draws by it gets this view.
+
+    Raises
+    ------
+    InputError
+        The log has not the fields that the view needs, or no room for its windows.
+    """
+
+    def __init__(self, ring: Ring, recipe: Recipe, handle: Handle) -> None:
+        layout = ring.layout
+        recipe.check(layout.schema)
+        recipe.window.check(layout.capacity, layout.streams)
+        self._ring = ring
+        self.batch = recipe.batch(layout.schema)
+        outputs = recipe.outputs(layout.schema).values()
+        #: Sizes of the axes before that of the batch, 0 for none; None: no array has one.
+        self.leads: tuple[int, ...] | None = None
+        shapes = [output.field.shape for output in outputs]
+        if recipe.major:
+            leads = [output.field.shape[0] if output.timed else 0 for output in outputs]
+            shapes = [
+                shape[1:] if lead else shape for shape, lead in zip(shapes, leads, strict=True)
+            ]
+            self.leads = tuple(leads)
+        self.dtypes = tuple(
+            np.dtype((output.field.dtype, shape))
+            for output, shape in zip(outputs, shapes, strict=True)
+        )
+        view = recipe.words(layout.schema)
+        self._words = NOTES + int(view[LANES])
+        set_view(handle, layout, view)
+        self._entry = ring.calls.object_view
+
+    def entry(self, handle: Any, batch: Any) -> int:
+        """
+        Copy what the view makes of slots into a batch, and turn its slots into ids.
+
+        Parameters
+        ----------
+        handle : Handle
+        batch : tuple
+            Its arrays are written.
+
+        Returns
+        -------
+        int
+            How many rows were missed, or a code.
+        """
+        return self._entry(handle, batch, np.empty(len(batch[-1]) * self._words, np.int64))
+
+    def entry_long(self, handle: Any, batch: Any) -> int:
+        """
+        As `entry`, without the interpreter's lock.
+
+        Parameters
+        ----------
+        handle : Handle
+        batch : tuple
+
+        Returns
+        -------
+        int
+        """
+        scratch = np.empty(len(batch[-1]) * self._words, np.int64)
+        return self._ring.calls.object_view_long(handle, batch, scratch)
+
+    def gather(
+        self, handle: Handle, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]
+    ) -> int:
+        """
+        Copy what the view makes of slots into columns, and turn the slots into ids.
+
+        Parameters
+        ----------
+        handle : Handle
+            Of the ring, with this view.
+        slots : (n,) int64 ndarray, written
+        columns : tuple of ndarray, written
+
+        Returns
+        -------
+        int
+            How many rows were not whole any more; their id is -1.
+        """
+        ring = self._ring
+        ring.check_open(handle)
+        targets = np.array([column.ctypes.data for column in columns], np.int64)
+        scratch = np.empty(slots.size * self._words, np.int64)
+        return int(ring.run(ring.calls.view_gather, handle, targets, slots, scratch))
