@@ -127,7 +127,9 @@ class NestedDispatcher(CPUDispatcher):  # type: ignore[misc]  # Numba has no ann
     each constant.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *_: Any) -> None:
+        # What else comes are the options it was made with, where Numba's cache makes it anew: for
+        # a function that was given a kernel as an argument.
         super().__init__(function, targetoptions={"nopython": True, **_OPTIONS})
         self._compiler._customize_flags = self._without_wrappers
 
