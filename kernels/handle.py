@@ -23,7 +23,11 @@ are of this process; nothing of a handle is shared.
     LIMITS              from here 5 words, see `limit`; the first is 0 where nothing is limited
     VIEW                address of the view's words, see `view`; 0: rows as they were added
     SAMPLER             from here 8 words, the sampler's own
+    CURSORS             the first of them: address of the cursors, of a sampler that keeps them
     TOKEN               of a writer of steps: what its stream's head must say, see `steps`; else 0
+    DECAY               float64: the share of a leaf that the step before it gets; 0: none
+    KEEP                float64: the share of a leaf that an update leaves at least
+    REACH               steps that a priority is passed back
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
     control             one cache line each
@@ -88,7 +92,11 @@ NOTICED = 49
 LIMITS = 50
 VIEW = 55
 SAMPLER = 56
+CURSORS = 56
 TOKEN = 64
+DECAY = 65
+KEEP = 66
+REACH = 67
 PLAN = 72
 
 READY = 0
@@ -157,6 +165,12 @@ def handle_tree(handle: Any) -> Any:
 def handle_minima(handle: Any) -> Any:
     """Unpack the minima, (lines, 8) int64; only where MINIMA is not 0."""
     return lines_at(handle[MINIMA], handle[LEVELS + handle[DEPTH] - 1], _WORDS)
+
+
+@kernel
+def handle_cursors(handle: Any) -> Any:
+    """Unpack the cursors, (streams, 8) int64; only for a sampler that keeps them."""
+    return lines_at(handle[CURSORS], handle[STREAMS], _WORDS)
 
 
 @kernel

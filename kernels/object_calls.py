@@ -52,9 +52,8 @@ from kernels.walk_add import rows_add
 from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
 from kernels.walk_limit import claims_back, insert_claim
-from kernels.walk_spread import rows_spread
 from kernels.walk_update import priorities_update
-from kernels.walk_view import NOTES, view_gather
+from kernels.walk_view import MOST_ROWS, NOTES, view_gather
 
 _OUT = C_CONTIGUOUS | ALIGNED | WRITEABLE
 
@@ -64,6 +63,60 @@ def object_handle(thing: Any) -> Any:
     """Read the words of a handle, (words,) int64: less work than an array argument is."""
     address = object_address(thing)
     return integers_at(array_data(address), load_int64(load_int64(address + ARRAY_DIMS)))
+
+
+@kernel
+def object_row(
+    handle: np.ndarray, row: Any, sources: np.ndarray, numbers: np.ndarray, page: np.ndarray
+) -> int:
+    """
+    Resolve the values of a row, and begin to add it where the buffer is limited.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    row : tuple
+        A value a field.
+    sources : (64,) int64, written
+        Addresses of the values.
+    numbers : (64,) int64, written
+        For numbers that must be converted.
+    page : (512,) int64, written
+        For arrays that must be.
+
+    Returns
+    -------
+    int
+        0, MISMATCH, CLOSED or HELD_BACK.
+
+    Notes
+    -----
+    Units: none.
+    Cost: a few loads a field.
+    Errors: as returned.
+    Sharing: the caller holds the row; sources, numbers and page are its own.
+    Source: own.
+    """
+    if handle[OPEN] == 0:
+        return CLOSED
+    items = object_address(row)
+    fields = handle[FIELDS]
+    if fields > STACK or tuple_size(items) != fields:
+        return MISMATCH
+    plan = handle_plan(handle)
+    used = 0
+    for field in range(fields):
+        number = address_of(numbers) + field * 8
+        item = tuple_item(items, field)
+        source = object_source(handle, plan, field, item, number, page, used)
+        if source == 0:
+            return MISMATCH
+        if source == address_of(page) + used * 8:
+            used += (plan[field, SIZE] + 7) // 8
+        sources[field] = source
+    if handle[LIMITS] != 0 and insert_claim(handle, 1) == HELD_BACK:
+        return HELD_BACK
+    return 0
 
 
 @kernel
@@ -92,32 +145,64 @@ def object_add(owner: Any, row: Any) -> int:
     Source: own.
     """
     handle = object_handle(owner)
-    if handle[OPEN] == 0:
-        return CLOSED
-    items = object_address(row)
-    fields = handle[FIELDS]
-    if fields > STACK or tuple_size(items) != fields:
-        return MISMATCH
-    plan = handle_plan(handle)
     sources = stack_integers()
     numbers = stack_integers()
+    # Named: what the sources point at must last until the row is stored.
     page = stack_page()
-    used = 0
-    for field in range(fields):
-        number = address_of(numbers) + field * 8
-        item = tuple_item(items, field)
-        source = object_source(handle, plan, field, item, number, page, used)
-        if source == 0:
-            return MISMATCH
-        if source == address_of(page) + used * 8:
-            used += (plan[field, SIZE] + 7) // 8
-        sources[field] = source
-    if handle[LIMITS] != 0 and insert_claim(handle, 1) == HELD_BACK:
-        return HELD_BACK
+    code = object_row(handle, row, sources, numbers, page)
+    if code != 0:
+        return code
     if rows_add(handle, sources, handle[STREAM], 1, numbers) == 0:
         claims_back(handle, 1, 0)
         return JAMMED
     return numbers[0] if handle[NOTICED] == 0 else NOTICED_ID - numbers[0]
+
+
+@kernel
+def object_rows(handle: np.ndarray, rows: Any, ids: Any, sources: np.ndarray) -> int:
+    """
+    Resolve the arrays of many rows.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    rows : tuple
+        An array a field, rows first.
+    ids : numpy.ndarray
+        (n,) int64.
+    sources : (64,) int64, written
+        Addresses of the arrays.
+
+    Returns
+    -------
+    int
+        n, MISMATCH or CLOSED.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: a few loads a field.
+    Errors: as returned.
+    Sharing: the caller holds the objects; sources are its own.
+    Source: own.
+    """
+    if handle[OPEN] == 0:
+        return CLOSED
+    items = object_address(rows)
+    fields = handle[FIELDS]
+    if fields > STACK or tuple_size(items) != fields:
+        return MISMATCH
+    plan = handle_plan(handle)
+    count = array_rows(handle, object_address(ids), handle[DESCR_INT64], _OUT, plan, -1)
+    if count < 1:
+        return MISMATCH
+    for field in range(fields):
+        item = tuple_item(items, field)
+        descr = plan[field, DESCR]
+        if array_rows(handle, item, descr, C_CONTIGUOUS, plan, field) != count:
+            return MISMATCH
+        sources[field] = array_data(item)
+    return count
 
 
 @kernel
@@ -149,80 +234,15 @@ def object_extend(owner: Any, rows: Any, ids: Any) -> int:
     Source: own.
     """
     handle = object_handle(owner)
-    if handle[OPEN] == 0:
-        return CLOSED
-    items = object_address(rows)
-    fields = handle[FIELDS]
-    if fields > STACK or tuple_size(items) != fields:
-        return MISMATCH
-    plan = handle_plan(handle)
-    count = array_rows(handle, object_address(ids), handle[DESCR_INT64], _OUT, plan, -1)
-    if count < 1:
-        return MISMATCH
     sources = stack_integers()
-    for field in range(fields):
-        item = tuple_item(items, field)
-        descr = plan[field, DESCR]
-        if array_rows(handle, item, descr, C_CONTIGUOUS, plan, field) != count:
-            return MISMATCH
-        sources[field] = array_data(item)
+    count = object_rows(handle, rows, ids, sources)
+    if count < 0:
+        return count
     if handle[LIMITS] != 0 and insert_claim(handle, count) == HELD_BACK:
         return HELD_BACK
     written = integers_at(array_data(object_address(ids)), count)
     stored = rows_add(handle, sources, handle[STREAM], count, written)
     return NOTICE if stored == count and handle[NOTICED] != 0 else stored
-
-
-@kernel
-def object_spread(owner: Any, rows: Any, ids: Any) -> int:
-    """
-    Store a row in each of several streams.
-
-    Parameters
-    ----------
-    owner : numpy.ndarray
-        The handle, (words,) int64.
-    rows : tuple
-        An array a field, rows first.
-    ids : numpy.ndarray
-        (n,) int64, *written*: the stream that takes the row, below 0 where none does; after, the
-        row's id.
-
-    Returns
-    -------
-    int
-        n, or the first row that found no slot; NOTICE in place of n; MISMATCH, CLOSED or
-        HELD_BACK. A limiter has counted all that were to be stored: who gives up gives the rest
-        back.
-
-    Notes
-    -----
-    Units: rows.
-    Cost: rows_add a row, and a few loads a field.
-    Errors: as returned.
-    Sharing: any number of writers.
-    Source: own.
-    """
-    handle = object_handle(owner)
-    if handle[OPEN] == 0:
-        return CLOSED
-    items = object_address(rows)
-    fields = handle[FIELDS]
-    if fields > STACK or tuple_size(items) != fields:
-        return MISMATCH
-    plan = handle_plan(handle)
-    count = array_rows(handle, object_address(ids), handle[DESCR_INT64], _OUT, plan, -1)
-    if count < 1:
-        return MISMATCH
-    sources = stack_integers()
-    for field in range(fields):
-        item = tuple_item(items, field)
-        descr = plan[field, DESCR]
-        if array_rows(handle, item, descr, C_CONTIGUOUS, plan, field) != count:
-            return MISMATCH
-        sources[field] = array_data(item)
-    streams = integers_at(array_data(object_address(ids)), count)
-    return rows_spread(handle, sources, streams)
 
 
 @kernel
@@ -278,6 +298,34 @@ def object_batch(handle: np.ndarray, batch: int, targets: np.ndarray) -> int:
 
 
 @kernel
+def object_check(owner: Any, batch: Any) -> int:
+    """
+    Look whether a batch is one that a draw and a gather can be given.
+
+    Parameters
+    ----------
+    owner : numpy.ndarray
+        The handle, (words,) int64.
+    batch : tuple
+        As object_gather's.
+
+    Returns
+    -------
+    int
+        Rows of the batch, MISMATCH or CLOSED.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: a few loads a field.
+    Errors: as returned.
+    Sharing: reads alone.
+    Source: own.
+    """
+    return object_batch(object_handle(owner), object_address(batch), stack_integers())
+
+
+@kernel
 def object_gather(owner: Any, batch: Any) -> int:
     """
     Copy the rows of slots into a batch, and turn its slots into ids.
@@ -323,7 +371,7 @@ def object_view(owner: Any, batch: Any, scratch: Any) -> int:
     batch : tuple
         An array an output, *written*, then weights and slots, *written*.
     scratch : numpy.ndarray
-        (n * (4 + LANES),) int64, *written*.
+        (min(n, MOST_ROWS) * (4 + LANES),) int64, *written*.
 
     Returns
     -------
@@ -344,7 +392,7 @@ def object_view(owner: Any, batch: Any, scratch: Any) -> int:
     if count < 0:
         return count
     outputs = handle_outputs(handle)
-    words = count * (NOTES + handle_view(handle)[LANES])
+    words = min(count, MOST_ROWS) * (NOTES + handle_view(handle)[LANES])
     paper = object_address(scratch)
     if array_rows(handle, paper, handle[DESCR_INT64], _OUT, outputs, -1) != words:
         return MISMATCH

@@ -3,16 +3,14 @@
 import numpy as np
 
 from kernels.addresses import STACK
-from kernels.atomics import fetch_add, load
+from kernels.atomics import fetch_add
 from kernels.faults import COPIED, COUNTED, fault_point
 from kernels.handle import (
     MINIMA,
     NOTICED,
     ROWS,
     STREAMS,
-    TOKEN,
     TREE,
-    VIEW,
     WRITER,
     handle_heads,
     handle_levels,
@@ -29,7 +27,6 @@ from kernels.ring import (
     BURNT,
     LINE,
     NOT_TAKEN,
-    STEPS,
     TAKEN_EMPTY,
     ring_claim,
     ring_commit,
@@ -42,7 +39,6 @@ from kernels.rows import rows_put, rows_put_many
 from kernels.tree import tree_fill
 from kernels.walk_leaf import leaf_settle
 from kernels.walk_new import leaf_new
-from kernels.walk_step import step_leaves
 
 #: Burnt tickets after which a writer gives up. A live writer leaves its slot within microseconds,
 #: or within milliseconds where the system takes its processor; a dead one never.
@@ -52,7 +48,7 @@ WATCH = 1 << 16
 
 
 @kernel
-def slots_priority(handle: np.ndarray, slot: int, ticket: int, count: int) -> None:
+def slots_priority(handle: np.ndarray, slot: int, count: int) -> None:
     """
     Give the new rows of slots that follow each other their first priority.
 
@@ -61,10 +57,7 @@ def slots_priority(handle: np.ndarray, slot: int, ticket: int, count: int) -> No
     handle : (words,) int64
         The tree it points at is *written*.
     slot : int
-    ticket : int
-        Of the first row.
     count : int
-        1 where there is a view.
 
     Notes
     -----
@@ -75,10 +68,6 @@ def slots_priority(handle: np.ndarray, slot: int, ticket: int, count: int) -> No
     Source: Schaul et al. (2016), Prioritized Experience Replay, algorithm 1, line 6.
     """
     member_enter(handle_member(handle), INSIDE)
-    if handle[VIEW] != 0:
-        step_leaves(handle, slot, ticket)
-        member_leave(handle_member(handle), INSIDE)
-        return
     tree = handle_tree(handle)
     levels = handle_levels(handle)
     tree_fill(tree, levels, slot, count, leaf_new(handle))
@@ -110,8 +99,7 @@ def rows_add(
     Returns
     -------
     int
-        How many were stored: fewer than `count` where no slot of the stream is to be had, or the
-        stream has another writer of steps by now.
+        How many were stored: fewer than `count` where no slot of the stream is to be had.
 
     Notes
     -----
@@ -128,15 +116,11 @@ def rows_add(
     rows = handle[ROWS]
     # A part of the ring at most, so that one writer that is stopped leaves slots to the others.
     portion = min(max(rows >> 2, 1), STACK)
-    if handle[VIEW] != 0:
-        # What a step does to the leaves of others follows from the rows before it.
-        portion = 1
     burnt = 0
     stored = 0
     claimed = 0
     ticket = 0
-    mine = True
-    while stored < count and burnt < PATIENCE and mine:
+    while stored < count and burnt < PATIENCE:
         if claimed == 0:
             # No more than the stream has slots: a batch must not lap itself inside a claim.
             claimed = min(count - stored, rows)
@@ -153,9 +137,7 @@ def rows_add(
             taken = ring_take(records, slot + got, ticket + got, handle[WRITER])
             if taken == NOT_TAKEN:
                 break
-            # Another writer of steps may have the stream: a row of this one would cut its episode.
-            mine = handle[TOKEN] == 0 or load(heads, stream * LINE + STEPS) == handle[TOKEN]
-            if not mine or not ring_current(heads, stream, ticket + got):
+            if not ring_current(heads, stream, ticket + got):
                 # Announced: a recount that misses a slot that goes must not miss one that comes.
                 member_enter(handle_member(handle), CLEARING)
                 ring_release(heads, records, stream, slot + got, taken)
@@ -171,7 +153,7 @@ def rows_add(
             rows_put_many(plan, sources, stored, slot, got)
         fault_point(COPIED)
         if got != 0 and handle[TREE] != 0:
-            slots_priority(handle, slot, ticket, got)
+            slots_priority(handle, slot, got)
         if filled != 0:
             ring_filled(heads, stream, filled)
             fault_point(COUNTED)

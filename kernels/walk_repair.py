@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from kernels.atomics import load
+from kernels.atomics import fetch_add, load
 from kernels.handle import (
     MINIMA,
+    PRIORITY,
     READY,
     ROWS,
     STREAMS,
     TREE,
+    VIEW,
     handle_heads,
     handle_levels,
     handle_line,
@@ -18,10 +20,12 @@ from kernels.handle import (
     handle_tree,
 )
 from kernels.jit import kernel
+from kernels.members import INSIDE, members_quiet
 from kernels.repair import minimum_mend, ring_free, ring_recount, tree_mend
 from kernels.ring import ring_locate, ring_ticket
 from kernels.tree import tree_get
 from kernels.walk_leaf import leaf_settle
+from kernels.window import slot_whole
 
 #: Passes over the tree until one finds nothing to correct.
 PASSES = 8
@@ -181,6 +185,84 @@ def counts_repair(handle: np.ndarray) -> bool:
 
 
 @kernel
+def drawable_repair(handle: np.ndarray) -> bool:
+    """
+    Correct how many leaves are above 0, which is counted where there is a view.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The control line it points at is *written*.
+
+    Returns
+    -------
+    bool
+        False: somebody was inside all the time. Weights that nothing normalises are off then, by
+        one part in as many rows.
+
+    Notes
+    -----
+    Units: leaves.
+    Cost: O(slots).
+    Errors: as returned.
+    Sharing: as tree_mend.
+    Source: own.
+    """
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    members = handle_members(handle)
+    ready = handle_line(handle, READY)
+    line = handle_line(handle, PRIORITY)
+    for _ in range(PASSES):
+        quiet = members_quiet(members, ready, INSIDE)
+        counted = load(line, 2)
+        found = 0
+        for leaf in range(handle[STREAMS] * handle[ROWS]):
+            found += np.int64(tree_get(tree, levels, leaf) > 0)
+        if quiet >= 0 and members_quiet(members, ready, INSIDE) == quiet:
+            fetch_add(line, 2, found - counted)
+            return True
+    return False
+
+
+@kernel
+def leaves_trim(handle: np.ndarray) -> int:
+    """
+    Clear the leaves of rows that the view cannot draw, and count those above 0 anew.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+
+    Returns
+    -------
+    int
+        Leaves cleared.
+
+    Notes
+    -----
+    Units: leaves.
+    Cost: O(slots), O(log capacity) more each.
+    Errors: none.
+    Sharing: as leaves_repair. For what was loaded: its writers went on while it was saved, so a
+    window may end behind what the snapshot holds.
+    Source: own.
+    """
+    if handle[TREE] == 0 or handle[VIEW] == 0:
+        return 0
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    cleared = 0
+    for slot in range(handle[STREAMS] * handle[ROWS]):
+        if tree_get(tree, levels, slot) != 0 and not slot_whole(handle, slot):
+            leaf_settle(handle, slot)
+            cleared += 1
+    drawable_repair(handle)
+    return cleared
+
+
+@kernel
 def sums_repair(handle: np.ndarray) -> int:
     """
     Correct the sums and the minima of the priority tree.
@@ -219,4 +301,6 @@ def sums_repair(handle: np.ndarray) -> int:
             break
     if handle[MINIMA] != 0:
         minimum_mend(handle_minima(handle), tree, levels)
+    if handle[VIEW] != 0:
+        drawable_repair(handle)
     return total

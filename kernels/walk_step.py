@@ -2,8 +2,8 @@
 The walk of a step's leaves: which rows may be drawn once a step is added, and which no more.
 
 A leaf is above 0 where its row may be drawn: where the window that the view needs around it is
-whole. A step can complete the window of the row AHEAD of steps before it, and its episode's last
-one those of all since. The row that it overwrites is missed by those whose stacks reach back to it.
+whole. A step can complete the window of the row AHEAD of steps before it, its episode's last one
+those of all since. The row that it overwrites is missed by those whose stacks reach back to it.
 """
 
 import numpy as np
@@ -87,7 +87,8 @@ def leaf_begin(handle: np.ndarray, slot: int, ticket: int, step: int, back: int)
     step : int
         That row's.
     back : int
-        How many steps before that row it lies; `back` + STACK is below the rows of a stream.
+        How many steps before that row it lies; with the rows before it that it needs, fewer than a
+        stream has.
 
     Returns
     -------
@@ -149,7 +150,8 @@ def leaves_close(handle: np.ndarray, slot: int, ticket: int, step: int) -> None:
         back = max(step - 1, 1)
         last = step - 1
     elif flags & ENDED != 0:
-        last = min(step - 1, rows - 1 - view[STACK])
+        # Where the reset is stored no stack reaches back behind it.
+        last = step - 1 if step < rows else min(step - 1, rows - 1 - view[STACK])
     while back <= last:
         value = leaf_begin(handle, slot, ticket, step, back)
         if value != 0:
@@ -233,7 +235,7 @@ def leaves_cut(handle: np.ndarray, slot: int, ticket: int) -> None:
 
 
 @kernel
-def step_leaves(handle: np.ndarray, slot: int, ticket: int) -> None:
+def step_leaves(handle: np.ndarray, slot: int, ticket: int) -> int:
     """
     Set the leaves that change with a row, after it is written and before it is committed.
 
@@ -244,6 +246,11 @@ def step_leaves(handle: np.ndarray, slot: int, ticket: int) -> None:
     slot : int
         Taken by ring_take.
     ticket : int
+
+    Returns
+    -------
+    int
+        The row's own leaf.
 
     Notes
     -----
@@ -283,3 +290,4 @@ def step_leaves(handle: np.ndarray, slot: int, ticket: int) -> None:
             if view[AHEAD] > 1 or view[FLAGS] & (EPISODE | ENDED) != 0:
                 own = leaf_last(handle, slot, ticket, step)
     leaf_put(handle, slot, own)
+    return own

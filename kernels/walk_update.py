@@ -16,6 +16,7 @@ from kernels.codes import REFUSED
 from kernels.handle import (
     ALPHA,
     EPSILON,
+    KEEP,
     MINIMA,
     PRIORITY,
     ROWS,
@@ -23,6 +24,7 @@ from kernels.handle import (
     STALE,
     STREAMS,
     UPDATES,
+    VIEW,
     handle_float,
     handle_heads,
     handle_levels,
@@ -37,7 +39,15 @@ from kernels.members import DOUBT, INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
 from kernels.priorities import leaf_of, priority_ceiling, priority_scale
 from kernels.ring import LINE, ring_locate, ring_ticket
-from kernels.tree import TOP, tree_add, tree_flush, tree_gather, tree_prefetch
+from kernels.tree import (
+    TOP,
+    tree_add,
+    tree_exchange,
+    tree_flush,
+    tree_gather,
+    tree_get,
+    tree_prefetch,
+)
 from kernels.walk_leaf import leaf_exchange, leaf_swap
 from kernels.window import slot_whole
 
@@ -137,6 +147,8 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
     ceiling = np.float64(priority_ceiling(streams * rows))
     # A small batch adds to few of the top entries twice, and clearing the sums costs too.
     batched = ids.size >= BATCHED and levels.size > 3
+    viewed = handle[VIEW] != 0
+    keep = handle_float(handle, KEEP)
     upper = stack_integers()
     if batched:
         for entry in range(TOP):
@@ -165,12 +177,19 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
         for row in range(count):
             slot = slots[row]
             word = load(records, slot * width)
-            if word & 1 != 0 or ring_ticket(word) != words[row] or not slot_whole(handle, slot):
+            if word & 1 != 0 or ring_ticket(word) != words[row]:
+                continue
+            if viewed and not slot_whole(handle, slot):
                 continue
             leaf = leaves[row]
+            if keep != 0.0:
+                leaf = max(leaf, np.int64(np.float64(tree_get(tree, levels, slot)) * keep))
             # Who is killed before the second look leaves word of it.
             store(member, DOUBT, ids[first + row] + 1)
-            difference = leaf_swap(handle, slot, leaf)
+            if viewed:
+                difference = leaf_swap(handle, slot, leaf)
+            else:
+                difference = tree_exchange(tree, levels, slot, leaf)
             if load(records, slot * width) != word:
                 difference += leaf_exchange(handle, slot)
             else:

@@ -6,6 +6,9 @@ Experience replay at memory speed.
 own, from `kernels`.
 """
 
+import importlib as _importlib
+import typing as _typing
+
 import kernels as _kernels
 
 if getattr(_kernels, "DISTRIBUTION", None) != "replay-kernels":
@@ -16,7 +19,17 @@ if getattr(_kernels, "DISTRIBUTION", None) != "replay-kernels":
         "its own; 'pip install --force-reinstall replay-kernels' brings ours back."
     )
 
-from replay.buffers import ReplayBuffer, Writer, attach, load
+from replay import priorities
+from replay.buffers import (
+    Mixture,
+    ReplayBuffer,
+    StepWriter,
+    VectorWriter,
+    ViewReader,
+    Writer,
+    attach,
+    load,
+)
 from replay.errors import (
     BlockError,
     BlockExistsError,
@@ -30,11 +43,23 @@ from replay.errors import (
     OwnerGoneWarning,
     ReplayError,
     RoomError,
+    StepError,
     UnflushedError,
     WaitTimeoutError,
 )
 from replay.memory import Field, Owner, RateLimiter, Repaired, unlink
-from replay.samplers import Linear, Proportional, Sampler, Uniform
+from replay.samplers import (
+    Combined,
+    Fifo,
+    Lifo,
+    Linear,
+    Proportional,
+    Ranked,
+    Recent,
+    Sampler,
+    Uniform,
+)
+from replay.views import Episodes, FrameStack, Hindsight, NStep, Sequence, Transition, View
 
 __version__ = "0.1.0"
 
@@ -44,26 +69,54 @@ __all__ = [
     "BlockFormatError",
     "BlockMissingError",
     "ClosedError",
+    "Combined",
     "EmptyError",
+    "Episodes",
     "Field",
     "FieldError",
+    "Fifo",
+    "FrameStack",
+    "Hindsight",
     "InputError",
     "JammedError",
+    "Lifo",
     "Linear",
+    "Mixture",
+    "NStep",
     "Owner",
     "OwnerGoneWarning",
     "Proportional",
+    "Ranked",
     "RateLimiter",
+    "Recent",
     "Repaired",
     "ReplayBuffer",
     "ReplayError",
     "RoomError",
     "Sampler",
+    "Sequence",
+    "StepError",
+    "StepWriter",
+    "Transition",
     "UnflushedError",
     "Uniform",
+    "VectorWriter",
+    "View",
+    "ViewReader",
     "WaitTimeoutError",
     "Writer",
     "attach",
+    "gymnasium",
     "load",
+    "priorities",
     "unlink",
 ]
+
+# Type checkers, to which it would give any name at all, do not see it.
+if not _typing.TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Import an integration when it is first asked for."""
+        if name == "gymnasium":
+            return _importlib.import_module("replay.gymnasium")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

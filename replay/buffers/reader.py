@@ -1,7 +1,7 @@
 """Drawing batches out of a buffer."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ class Reader:
     _leads: tuple[int, ...] | None = None
     _batch_schema: Schema
     _nested = False
+    _complete: Callable[[tuple[npt.NDArray[Any], ...]], None] | None = None
 
     def _close_reader(self, stub: Callable[..., int]) -> None:
         """Let every draw end in `stub`, which gives a code."""
@@ -61,7 +62,8 @@ class Reader:
         if gatherer.leads is not None:
             fields = gatherer.batch.fields.values()
             self._batch_bytes = sum(field.nbytes for field in fields)
-        self._object_draw = sampler.entry(ring)
+        self._complete = gatherer.complete
+        self._object_draw = _lacking(gatherer.lacks) if gatherer.lacks else sampler.entry(ring)
         self._object_gather = gatherer.entry
 
     def _opened(self, method: str) -> Ring:
@@ -113,7 +115,7 @@ class Reader:
                     left = None if waiting is None else waiting.left
                     return self.sample(batch_size, timeout=left)
                 return self._refuse_sample(batch_size, error)
-        elif type(out) is self._batch_type and _fits(batch_size, out[-1]):
+        elif type(out) is self._batch_type and not self._nested and _fits(batch_size, out[-1]):
             # The kernel checks the arrays, and finds what is wrong with one in no time.
             flat = out
         else:
@@ -132,6 +134,8 @@ class Reader:
                 missed = self._object_gather(self._handle, flat)
         if missed != 0:
             self._sample_slowly(flat, drawn, missed, waiting)
+        if self._complete is not None:
+            self._complete_batch(self._complete, flat)
         if out is not None:
             return out
         if self._nested:
@@ -266,6 +270,18 @@ class Reader:
             ring.give_back(ring.handle, 0, flat[-1].size)
             raise
 
+    def _complete_batch(
+        self,
+        complete: Callable[[tuple[npt.NDArray[Any], ...]], None],
+        flat: tuple[npt.NDArray[Any], ...],
+    ) -> None:
+        try:
+            complete(flat)
+        except BaseException:
+            if self._ring is not None:
+                self._ring.give_back(self._ring.handle, 0, flat[-1].size)
+            raise
+
     def _gather_whole(
         self, ring: Ring, flat: tuple[npt.NDArray[Any], ...], drawn: float, missed: int
     ) -> None:
@@ -302,6 +318,15 @@ class Reader:
         raise EmptyError(
             f"no whole row was found in {_TRIES} tries: writers hold the slots that were drawn"
         )
+
+
+def _lacking(why: str) -> Callable[..., float]:
+    """Stand in for a draw where no batch can be completed."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise InputError(why)
+
+    return refuse
 
 
 def _batch_size(batch_size: Any) -> None:

@@ -40,6 +40,7 @@ from replay.memory.ring import Ring
 from replay.memory.snapshot_load import read_snapshot, snapshot_layout_of
 from replay.memory.waiting import Waiting
 from replay.memory.window import STEP, with_step
+from replay.samplers.fifo import read_counts
 from replay.samplers.sampler import Sampler
 from replay.samplers.uniform import Uniform
 from replay.views.rows import Rows
@@ -118,6 +119,7 @@ class ReplayBuffer(LearningWriter, Reader):
         checked = Layout(parse_schema({"any": bool}), capacity, streams, self._wanted[0].to_json())
         self._capacity = checked.capacity
         self._view = view
+        self._check_view(self._wanted[0])
         if view is not None:
             view.recipe.window.check(checked.capacity, checked.streams)
         if limiter is not None:
@@ -127,6 +129,13 @@ class ReplayBuffer(LearningWriter, Reader):
             named_path(name)
         if fields is not None:
             self._create(self._steps_schema(parse_schema(fields)))
+
+    def _check_view(self, sampler: Sampler) -> None:
+        if self._view is None and sampler.needs_view:
+            raise InputError(
+                f"sampler is {sampler!r}, which passes priorities back along episodes: it needs a "
+                "view"
+            )
 
     def _steps_schema(self, schema: Schema) -> Schema:
         """Add what a log of steps has besides, if this is one."""
@@ -151,6 +160,7 @@ class ReplayBuffer(LearningWriter, Reader):
         self.name = name
         self.path = path
         self._tree: PriorityTree | None = None
+        self._decays = False
         self._object_update: Callable[..., int] = not_known
 
     def _create(self, schema: Schema, snapshot: pathlib.Path | None = None) -> None:
@@ -170,6 +180,8 @@ class ReplayBuffer(LearningWriter, Reader):
             if snapshot is not None:
                 read_snapshot(snapshot, block)
             self._join(block, sampler, begin=snapshot is None)
+            if snapshot is not None:
+                self._opened("restore").trim()
             self._opened("create").begin_limiter()
         except BaseException:
             block.discard()
@@ -184,6 +196,7 @@ class ReplayBuffer(LearningWriter, Reader):
         """Work on a block, new or attached."""
         ring = Ring(block, force=force)
         sampler.prepare(ring.handle)
+        self._decays = bool(ring.handle[words.DECAY])
         if sampler.prioritized:
             self._tree = PriorityTree(ring, sampler.leaf_alpha)
             if begin:
@@ -212,6 +225,7 @@ class ReplayBuffer(LearningWriter, Reader):
             sampler = samplers.from_json(block.layout.sampler)
             buffer._wanted = (sampler, block.layout.streams, 0)
             buffer._view = from_header(block.layout.view)
+            buffer._check_view(sampler)
             buffer._join(block, sampler, force=force)
         except InputError as error:
             block.close()
@@ -322,15 +336,17 @@ class ReplayBuffer(LearningWriter, Reader):
         ClosedError
         """
         applied = self._object_update(self._handle, ids, priorities)
-        if applied >= 0:
-            return applied
-        ring = self._opened("update_priorities")
-        if self._tree is None:
-            raise InputError(
-                "this buffer samples uniformly and keeps no priorities: give it "
-                "sampler=replay.Proportional()"
-            )
-        return self._tree.update(ring.handle, ids, priorities)
+        if applied < 0:
+            ring = self._opened("update_priorities")
+            if self._tree is None:
+                raise InputError(
+                    "this buffer samples uniformly and keeps no priorities: give it "
+                    "sampler=replay.Proportional()"
+                )
+            applied = self._tree.update(ring.handle, ids, priorities)
+        if self._decays and self._tree is not None:
+            self._tree.pass_back(self._opened("update_priorities").handle, ids)
+        return applied
 
     def __len__(self) -> int:
         if self._closed:
@@ -423,6 +439,15 @@ class ReplayBuffer(LearningWriter, Reader):
         return self._limiter
 
     @property
+    def handle(self) -> npt.NDArray[np.int64]:
+        """
+        The words that composed kernels (`kernels.walk_add` and the like) work by, (words,) int64,
+        for an agent that is compiled itself; see `kernels.handle`. Of this process, and while the
+        buffer is open: a kernel looks at neither.
+        """
+        return self._opened("handle").handle
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the whole block; 0 until the fields are known."""
         return 0 if self._ring is None else self._ring.layout.nbytes
@@ -479,7 +504,8 @@ class ReplayBuffer(LearningWriter, Reader):
             mended: sums of the tree that they had left between two steps. age_mean: how many rows
             its stream had claimed since a row that was given out, on average; age_median: the
             same to within a factor of two, of one row a batch. nan before the first batch.
-            balance: the rate limiter's, where there is one, in rows drawn.
+            balance: the rate limiter's, where there is one, in rows drawn. unread, lost: of Fifo,
+            rows still to be given out, and those that never will be.
         """
         ring = self._opened("stats")
         ring.watch_owner()
@@ -501,6 +527,7 @@ class ReplayBuffer(LearningWriter, Reader):
             "age_mean": _mean(control[words.SAMPLES, 2:4]),
             "age_median": _median(control[words.AGES : words.AGES + 4]),
             **limited,
+            **read_counts(ring),
         }
 
     @property
@@ -581,6 +608,7 @@ class ReplayBuffer(LearningWriter, Reader):
                 return
         ring = self._opened("restore")
         read_snapshot(path, ring.block)
+        ring.trim()
         # The balance of the snapshot is of actors and learners that are gone.
         ring.begin_limiter()
 

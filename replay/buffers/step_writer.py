@@ -9,7 +9,7 @@ import numpy as np
 from kernels.view import STEP_SHIFT, TERMINATED_BIT, TRUNCATED_BIT
 from replay.buffers.writer import Writer
 from replay.errors import FieldError, InputError, JammedError, StepError
-from replay.memory.fields import Schema
+from replay.memory.fields import Field, Schema
 from replay.memory.ring import Ring
 from replay.memory.streams import holds_stream, release_streams, take_streams
 from replay.memory.window import STEP
@@ -17,6 +17,9 @@ from replay.memory.window import STEP
 if TYPE_CHECKING:
     from replay.buffers.replay_buffer import ReplayBuffer
 
+_BOOL = Field(bool)
+#: What needs no second look.
+_BOOLS = (bool, np.bool_)
 #: Steps that a number has room for; the log is cut after so many, which costs one transition.
 MOST_STEPS = (1 << (31 - STEP_SHIFT)) - 1
 
@@ -64,7 +67,7 @@ class StepWriter:
         weakref.finalize(self, _release, weakref.ref(ring), handle, self._stream).atexit = False
         self._handle = handle
         self._writer = writer
-        self._object_add = writer._object_add
+        writer._object_add = self._object_add = ring.calls.object_step
         schema = ring.layout.schema
         self._names = schema.names
         self._plain = schema.names == ("obs", "action", "reward", STEP)
@@ -144,10 +147,11 @@ class StepWriter:
                 f"stream {self._stream} has no episode: call reset(obs) before the first step, and "
                 "after each that terminated or was truncated"
             )
-        try:
-            ended = (TERMINATED_BIT if terminated else 0) | (TRUNCATED_BIT if truncated else 0)
-        except ValueError as error:
-            raise FieldError(f"terminated and truncated are single bools: {error}") from None
+        if type(terminated) not in _BOOLS:
+            terminated = _BOOL.convert("terminated", terminated)
+        if type(truncated) not in _BOOLS:
+            truncated = _BOOL.convert("truncated", truncated)
+        ended = (TERMINATED_BIT if terminated else 0) | (TRUNCATED_BIT if truncated else 0)
         number = self._step << STEP_SHIFT | ended
         if self._writer is None:
             self._learn({"obs": obs, "action": action, "reward": reward, **extras})
@@ -210,14 +214,14 @@ def order(names: tuple[str, ...], values: dict[str, Any], number: Any) -> tuple[
         A field is missing or unknown.
     """
     given = {name: value for name, value in values.items() if value is not None}
-    given[STEP] = number
-    missing = [name for name in names if name not in given]
-    unknown = [name for name in given if name not in names]
+    missing = [name for name in names if name not in given and name != STEP]
+    unknown = [name for name in given if name not in names or name == STEP]
     for what, wrong in (("lacks", missing), ("has unknown", unknown)):
         if wrong:
             known = ", ".join(name for name in names if name != STEP)
             shown = ", ".join(map(repr, wrong))
             raise FieldError(f"the step {what} field {shown}; the fields are {known}")
+    given[STEP] = number
     return tuple(given[name] for name in names)
 
 

@@ -12,9 +12,11 @@ from kernels.handle import NOTICED
 from kernels.view import STEP_SHIFT, TERMINATED_BIT, TRUNCATED_BIT
 from replay.buffers.step_writer import MOST_STEPS, order, zeros_of
 from replay.errors import FieldError, InputError, JammedError, StepError
+from replay.memory.fields import Field
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
 from replay.memory.streams import holds_stream, release_streams, take_streams
+from replay.memory.window import STEP
 
 if TYPE_CHECKING:
     from replay.buffers.replay_buffer import ReplayBuffer
@@ -50,7 +52,7 @@ class VectorWriter:
             )
         self._buffer = buffer
         self._streams = np.arange(first, first + streams, dtype=np.int64)
-        self._steps = np.zeros(streams, np.int64)
+        self._steps = np.zeros(streams, np.int32)
         self._first: Any = None
         self._ring: Ring | None = None
         if buffer._ring is not None:
@@ -69,6 +71,13 @@ class VectorWriter:
         self._object_spread = ring.calls.object_spread
         self._schema = ring.layout.schema
         self._zeros = zeros_of(self._schema, len(self._streams))
+        names = self._schema.names
+        self._plain = names == ("obs", "action", "reward", STEP)
+        self._singles = {
+            place: (name, self._schema.nodes[name])
+            for place, name in enumerate(names)
+            if isinstance(self._schema.nodes[name], Field) and name != STEP
+        }
         self._ring = ring
 
     def reset(self, obs: Any, mask: Any = None) -> npt.NDArray[np.int64]:
@@ -94,7 +103,9 @@ class VectorWriter:
             Another writer has one of the streams by now.
         ClosedError, JammedError, WaitTimeoutError
         """
-        chosen = self._mask("mask", mask, default=True)
+        chosen = np.ones(len(self._streams), bool)
+        if mask is not None:
+            chosen = self._mask("mask", mask)
         if self._ring is None:
             if not chosen.all():
                 raise StepError("the first reset begins an episode in every environment")
@@ -104,7 +115,7 @@ class VectorWriter:
         values = {**self._zeros, "obs": obs}
         row = tuple(values[name] for name in self._schema.names)
         ids = np.where(chosen, self._streams, -1)
-        return self._store(row, ids, np.where(chosen, 1, self._steps))
+        return self._store(row, ids, np.where(chosen, np.int32(1), self._steps))
 
     def step(
         self,
@@ -147,38 +158,62 @@ class VectorWriter:
             by now.
         ClosedError, JammedError, WaitTimeoutError
         """
-        begun = self._mask("first", first, default=False)
-        over = np.flatnonzero((self._steps == 0) & ~begun)
+        begun = None if first is None else self._mask("first", first)
+        self._check_begun(begun)
+        terminates = self._mask("terminated", terminated)
+        truncates = self._mask("truncated", truncated)
+        number = self._steps << STEP_SHIFT
+        after = self._steps + 1
+        ends = terminates | truncates
+        if ends.any():
+            number += terminates * np.int32(TERMINATED_BIT) + truncates * np.int32(TRUNCATED_BIT)
+            after[ends] = 0
+        if begun is not None:
+            number[begun] = 0
+            after[begun] = 1
+        # A number has room for so many steps; the log is cut there.
+        after[after > MOST_STEPS] = 1
+        if self._ring is None:
+            self._learn({"obs": obs, "action": action, "reward": reward, **extras})
+        if self._plain and not extras and action is not None and reward is not None:
+            row: tuple[Any, ...] = (obs, action, reward, number)
+        else:
+            values = {"obs": obs, "action": action, "reward": reward, **extras}
+            row = order(self._schema.names, values, number)
+        if begun is not None and begun.any():
+            row = self._blank(row, begun)
+        return self._store(self._converted(row), self._streams.copy(), after)
+
+    def _check_begun(self, begun: npt.NDArray[np.bool_] | None) -> None:
+        """Refuse a step of an environment whose episode is over."""
+        if self._steps.all():
+            return
+        over = np.flatnonzero((self._steps == 0) if begun is None else (self._steps == 0) & ~begun)
         if over.size:
             shown = ", ".join(map(str, over[:8].tolist())) + (", ..." if over.size > 8 else "")
             raise StepError(
                 f"environment {shown} has no episode: reset it first, or name it in `first`"
             )
-        ended = self._mask("terminated", terminated, default=False) * TERMINATED_BIT
-        ended |= self._mask("truncated", truncated, default=False) * TRUNCATED_BIT
-        ended[begun] = 0
-        number = np.where(begun, 0, self._steps << STEP_SHIFT | ended).astype(np.int32)
-        values = {"obs": obs, "action": action, "reward": reward, **extras}
-        if self._ring is None:
-            self._learn(values)
-        row = order(self._schema.names, values, number)
-        if begun.any():
-            row = self._blank(row, begun)
-        after = np.where(ended != 0, 0, np.where(begun, 1, self._steps % MOST_STEPS + 1))
-        return self._store(row, self._streams.copy(), after)
 
-    def _mask(self, name: str, value: Any, *, default: bool) -> npt.NDArray[Any]:
-        """Make (n,) int64 or bool of a mask."""
-        if value is None:
-            return np.full(len(self._streams), default)
+    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Convert the arrays that the kernel would not take, and leave the others."""
+        for place, (name, field) in self._singles.items():
+            value = row[place]
+            if type(value) is not np.ndarray or value.dtype is not field.dtype:
+                array = field.convert(name, value, len(self._streams))
+                row = (*row[:place], array, *row[place + 1 :])
+        return row
+
+    def _mask(self, name: str, value: Any) -> npt.NDArray[np.bool_]:
+        """Check a mask, (n,) bool; False stands for one of nothing else."""
         mask = np.asarray(value)
         if mask.dtype != bool:
             raise FieldError(f"{name} is of {mask.dtype}, it must be of bool")
-        if mask.shape == () and name in ("terminated", "truncated") and not mask:
-            mask = np.zeros(len(self._streams), bool)
         if mask.shape != self._streams.shape:
+            if value is False:
+                return np.zeros(len(self._streams), bool)
             raise FieldError(f"{name} has shape {mask.shape}, it must be {self._streams.shape}")
-        return mask.astype(np.int64) if name in ("terminated", "truncated") else mask
+        return mask
 
     def _blank(self, row: tuple[Any, ...], begun: npt.NDArray[Any]) -> tuple[Any, ...]:
         """Put zeros for all but the observation where an episode begins."""

@@ -6,14 +6,16 @@ from typing import Any
 
 from kernels import (
     object_calls,
+    object_steps,
     objects,
     steps,
     walk_add,
     walk_clear,
+    walk_decay,
     walk_gather,
     walk_limit,
     walk_repair,
-    walk_spread,
+    walk_step_add,
     walk_update,
     walk_view,
 )
@@ -86,6 +88,11 @@ class Calls:
     # Asked for seldom, and compiled only then.
 
     @functools.cached_property
+    def object_check(self) -> Callable[..., int]:
+        """Look whether a batch is one to draw into."""
+        return _object(object_calls.object_check, 2)
+
+    @functools.cached_property
     def object_extend_long(self) -> Callable[..., int]:
         """As object_extend, without the interpreter's lock."""
         return _object(object_calls.object_extend, 3, nogil=True)
@@ -113,7 +120,7 @@ class Calls:
     @functools.cached_property
     def rows_spread(self) -> Callable[..., int]:
         """Store a row a stream, of addresses that Python knows."""
-        return _plain(walk_spread.rows_spread, "handle", "words", "words")
+        return _plain(walk_step_add.rows_spread, "handle", "words", "words")
 
     @functools.cached_property
     def token_exchange(self) -> Callable[..., bool]:
@@ -121,9 +128,24 @@ class Calls:
         return _plain(steps.token_exchange, "handle", "int", "int", "int")
 
     @functools.cached_property
+    def object_step(self) -> Callable[..., int]:
+        """Store the row of one step."""
+        return _object(object_steps.object_step, 2)
+
+    @functools.cached_property
+    def rows_step(self) -> Callable[..., int]:
+        """Store the rows of steps whose addresses Python knows."""
+        return _plain(walk_step_add.rows_step, "handle", "words", "int", "int", "words")
+
+    @functools.cached_property
+    def priorities_decay(self) -> Callable[..., int]:
+        """Pass priorities back along their episodes."""
+        return _plain(walk_decay.priorities_decay, "handle", "words")
+
+    @functools.cached_property
     def object_spread(self) -> Callable[..., int]:
         """Store a row a stream."""
-        return _object(object_calls.object_spread, 3)
+        return _object(object_steps.object_spread, 3)
 
     @functools.cached_property
     def rows_add(self) -> Callable[..., int]:
@@ -174,6 +196,11 @@ class Calls:
     def sums_repair(self) -> Callable[..., int]:
         """Correct the sums of the priority tree."""
         return _plain(walk_repair.sums_repair, "handle")
+
+    @functools.cached_property
+    def leaves_trim(self) -> Callable[..., int]:
+        """Clear the leaves of rows that the view cannot draw."""
+        return _plain(walk_repair.leaves_trim, "handle")
 
     @functools.cached_property
     def rows_gather(self) -> Callable[..., int]:

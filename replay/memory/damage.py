@@ -17,6 +17,7 @@ from kernels.jit import interpreted
 from kernels.members import MEMBERS
 from kernels.priorities import priority_ceiling
 from kernels.ring import BASE, BURNT, FILLED, HEAD, SHIFT
+from kernels.walk_new import GIVEN
 from replay.errors import BlockFormatError
 from replay.memory.layout import MOST_SLOTS, Layout
 
@@ -58,6 +59,7 @@ def check_words(
     if "tree" in layout.parts:
         most = int(interpreted(priority_ceiling)(layout.capacity))
         ranges.append(("the largest leaf", control[words.PRIORITY, 0], 0, most))
+        ranges.append(("the leaf of new rows", control[words.PRIORITY, GIVEN], 0, most + 1))
     for what, found, least, most in ranges:
         smallest, largest = int(np.min(found)), int(np.max(found))
         if least <= smallest and largest <= most:

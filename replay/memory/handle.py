@@ -67,6 +67,7 @@ def make_handle(block: Block, number: int) -> Handle:
         (words.MEMBERS, "members"),
         (words.TREE, "tree"),
         (words.MINIMA, "minima"),
+        (words.CURSORS, "cursors"),
     ):
         if part in layout.parts:
             handle[word] = start + layout.parts[part].offset

@@ -10,6 +10,7 @@ The layout: where each part of a block lies, and the header that says so.
     column/NAME (slots, *shape)     any     a field too wide to be packed, one part each
     tree        (lines, 8)          int64   priorities, see kernels.tree; prioritized alone
     minima      (lines, 8)          int64   see kernels.minimum; weights by the buffer alone
+    cursors     (streams, 8)        int64   see kernels.fifo; where rows are given out once alone
 
 Parts begin at multiples of 64 bytes. The header is a valid safetensors header (eight bytes of
 length, JSON padded with blanks), so that stock tools open a file of this format; gaps are declared
@@ -85,7 +86,8 @@ class Layout:
         Slots over all streams; a multiple of `streams`.
     streams : int
     sampler : dict
-        The sampler in what JSON can hold; "tree" and "minima" say which parts it needs.
+        The sampler in what JSON can hold; "tree", "minima" and "cursors" say which parts it
+        needs.
     limiter : dict
         The rate limiter in what JSON can hold; empty where there is none.
     view : dict
@@ -189,6 +191,8 @@ class Layout:
             wanted.append(("tree", (int(levels[-1]), LINE), words))
         if self.sampler.get("minima") and levels[-2]:
             wanted.append(("minima", (int(levels[-2]), LINE), words))
+        if self.sampler.get("cursors"):
+            wanted.append(("cursors", (self.streams, LINE), words))
         parts = {}
         for name, shape, dtype in wanted:
             parts[name] = Part(start, tuple(int(size) for size in shape), dtype)

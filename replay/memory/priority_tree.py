@@ -9,8 +9,9 @@ from kernels import handle as words
 from kernels.codes import REFUSED
 from kernels.jit import interpreted
 from kernels.minimum import minimum_rebuild
-from kernels.priorities import HEADROOM, leaf_priority
+from kernels.priorities import HEADROOM, leaf_priority, priority_leaf
 from kernels.tree import tree_leaf_bits, tree_levels, tree_rebuild, tree_verify
+from kernels.walk_new import GIVEN
 from replay.errors import InputError
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
@@ -38,10 +39,21 @@ class PriorityTree:
             ring.block.part("minima") if "minima" in ring.layout.parts else self._tree[:0]
         )
 
-    def begin(self) -> None:
-        """Set the priority that the first rows enter with: 1, the unit of TD errors."""
-        bits = interpreted(tree_leaf_bits)(self._ring.layout.capacity)
-        self._ring.block.part("control")[words.PRIORITY, 0] = 1 << (bits - HEADROOM)
+    def begin(self, initial: float | None = None) -> None:
+        """
+        Set the priority that the first rows enter with: 1, the unit of TD errors.
+
+        Parameters
+        ----------
+        initial : float, optional
+            The priority of all new rows, first or not.
+        """
+        capacity = self._ring.layout.capacity
+        bits = interpreted(tree_leaf_bits)(capacity)
+        line = self._ring.block.part("control")[words.PRIORITY]
+        line[0] = 1 << (bits - HEADROOM)
+        if initial is not None:
+            line[GIVEN] = 1 + priority_leaf(float(initial), float(self._alpha), capacity)
 
     def update(self, handle: Handle, ids: Any, priorities: Any) -> int:
         """
@@ -75,6 +87,20 @@ class PriorityTree:
         if applied == REFUSED:
             self._explain(wanted, given)
         return int(applied)
+
+    def pass_back(self, handle: Handle, ids: Any) -> None:
+        """
+        Pass priorities that were set back to the steps before them.
+
+        Parameters
+        ----------
+        handle : Handle
+        ids : (n,) array-like of int
+            As `update` took them.
+        """
+        wanted = _integers(ids)
+        if wanted.size:
+            self._ring.run(self._ring.calls.priorities_decay, handle, wanted)
 
     def _explain(self, ids: npt.NDArray[np.int64], given: npt.NDArray[np.float64]) -> None:
         for place in np.flatnonzero(~np.isfinite(given))[:1]:

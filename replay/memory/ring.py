@@ -281,6 +281,11 @@ class Ring:
                 )
             self.look_after(handle)
 
+    def trim(self) -> None:
+        """Take the priorities of what was loaded from rows that the view cannot draw."""
+        if self.layout.view and "tree" in self.layout.parts:
+            self.run(self.calls.leaves_trim, self.handle)
+
     def limiter_state(self) -> str:
         """Say how the limiter stands; "" where there is none."""
         if self.limiter is None:
@@ -342,12 +347,11 @@ class Ring:
         """Store the rows behind the first `stored`, once more where the dead held all slots."""
         sizes = np.array([field.nbytes for field in self.fields.values()], np.int64)
         stream = int(handle[words.STREAM])
+        add = self.calls.rows_step if self.layout.view else self.calls.rows_add
         try:
             for _ in range(2):
                 rest = ids[stored:]
-                stored += self.run(
-                    self.calls.rows_add, handle, sources + sizes * stored, stream, rest.size, rest
-                )
+                stored += self.run(add, handle, sources + sizes * stored, stream, rest.size, rest)
                 self.look_after(handle, now=stored < ids.size)
                 if stored == ids.size:
                     return

@@ -36,19 +36,21 @@ def take_streams(ring: Ring, handle: Handle, streams: range) -> None:
     number = ring.members.number
     joined = int(ring.members.line(number)[members.JOINED_AT]) & _JOINED
     token = (secrets.randbits(20) + 1) << _SERIAL_SHIFT | joined << _JOINED_SHIFT | number
+    before: list[int] = []
     for stream in streams:
         while True:
             found = ring.token(stream)
             if found and found & _NUMBER != number and _alive(ring, found):
                 pid = int(ring.members.line(found & _NUMBER)[members.PROCESS])
-                handle[words.TOKEN] = token
-                release_streams(ring, handle, range(streams.start, stream))
-                handle[words.TOKEN] = 0
+                # Also to those of this process that had them.
+                for taken, owner in zip(streams, before, strict=False):
+                    ring.run(ring.calls.token_exchange, handle, taken, token, owner)
                 raise InputError(
                     f"stream {stream} has a writer already, of process {pid}: steps of two would "
                     "mix their episodes, give each a stream of its own"
                 )
             if ring.run(ring.calls.token_exchange, handle, stream, found, token):
+                before.append(found)
                 break
     handle[words.TOKEN] = token
 

@@ -9,14 +9,23 @@ import numpy.typing as npt
 
 from kernels import handle as words
 from kernels.object_calls import object_draw_proportional
+from kernels.priorities import HEADROOM
 from kernels.walk_draw import draw_proportional
-from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, NOT_NORMALISED
+from kernels.walk_newest import newest_put_proportional
 from replay.errors import InputError
 from replay.memory.handle import Handle
 from replay.samplers.sampler import Sampler
 from replay.samplers.schedule import Linear
+from replay.samplers.weighing import (
+    check_weighing,
+    describe_weighing,
+    prepare_weighing,
+    read_weighing,
+    within,
+)
 
-_NORMALISE = {"batch": BATCH_LARGEST, "buffer": BUFFER_LARGEST, None: NOT_NORMALISED}
+#: How little of a priority is not passed back further.
+_LEFT = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +33,8 @@ class Proportional(Sampler):
     """
     Draw rows in proportion to priority ** alpha, and weigh them by (size * P(i)) ** -beta.
 
-    New rows enter at the largest priority so far, 1 at first. A row of priority 0 is never drawn.
+    New rows enter at the largest priority so far, 1 at first, or at one that is given. A row of
+    priority 0 is never drawn.
 
     Parameters
     ----------
@@ -40,6 +50,19 @@ class Proportional(Sampler):
     normalise : {"batch", "buffer", None}
         Divide the weights by the largest of the batch, by the largest of the whole buffer (which
         keeps a second tree of minima), or not.
+    initial : float, optional
+        The priority that every new row enters with; 0 or more, and `initial ** alpha` at most
+        2 ** 14. `epsilon` is not added to it. With 0 a row is not drawn before
+        `update_priorities` has given it a priority, as its actor may (Horgan et al., 2018,
+        Distributed Prioritized Experience Replay, section 3). None: the largest so far, so that
+        new rows are drawn soon.
+    decay : float
+        Of a log of steps: each priority that is set is passed back along its episode, to the step
+        before it times `decay`, and so on until a hundredth is left of it, where that is more than
+        what the step has; PSER's rho. From 0, which passes nothing back, to 0.99.
+    keep : float
+        With `decay`: a priority falls to this share of itself at most, at each update; PSER's eta.
+        From 0 to 1.
 
     Raises
     ------
@@ -48,7 +71,8 @@ class Proportional(Sampler):
     Notes
     -----
     Schaul, Quan, Antonoglou and Silver (2016), Prioritized Experience Replay, sections 3.3 and
-    3.4.
+    3.4. Decay: Brittain, Bertram, Yang and Wei (2019), Prioritized Sequence Experience Replay,
+    section 3.
     """
 
     alpha: float = 0.6
@@ -56,23 +80,23 @@ class Proportional(Sampler):
     epsilon: float = 0.0
     stratified: bool = True
     normalise: str | None = "batch"
+    initial: float | None = None
+    decay: float = 0.0
+    keep: float = 0.0
 
     kind: ClassVar[str] = "proportional"
 
     def __post_init__(self) -> None:
-        _within("alpha", self.alpha, 0.0, 4.0)
-        if isinstance(self.beta, Linear):
-            _within("beta's first value", self.beta.first, 0.0, 1.0)
-            _within("beta's last value", self.beta.last, 0.0, 1.0)
-        else:
-            _within("beta", self.beta, 0.0, 1.0)
-        _within("epsilon", self.epsilon, 0.0, 1e6)
-        if not isinstance(self.stratified, bool):
-            raise InputError(f"stratified is {self.stratified!r}, it must be True or False")
-        if self.normalise not in tuple(_NORMALISE):
-            raise InputError(
-                f"normalise is {self.normalise!r}, it must be 'batch', 'buffer' or None"
-            )
+        check_weighing(self)
+        if self.initial is not None:
+            within("initial", self.initial, 0.0, math.inf)
+            if self.initial and self.alpha * math.log2(self.initial) > HEADROOM:
+                most = 2 ** (HEADROOM / self.alpha)
+                raise InputError(f"initial is {self.initial}, it must be from 0 to {most:g}")
+        within("decay", self.decay, 0.0, 0.99)
+        within("keep", self.keep, 0.0, 1.0)
+        if self.keep and not self.decay:
+            raise InputError(f"keep is {self.keep} and decay is 0: it goes with a decay")
 
     @property
     def prioritized(self) -> bool:
@@ -80,23 +104,22 @@ class Proportional(Sampler):
         return True
 
     @property
-    def line(self) -> Linear:
-        """Beta as a line, level where it was given as a number."""
-        if isinstance(self.beta, Linear):
-            return self.beta
-        return Linear(self.beta, self.beta, 1)
+    def needs_view(self) -> bool:
+        """Whether it can only draw from a log of steps: where it passes priorities back."""
+        return self.decay > 0
 
     def to_json(self) -> dict[str, Any]:
         """Describe the sampler in what JSON can hold."""
+        # Buffers that were made before there was an initial priority are described without one.
+        given = {} if self.initial is None else {"initial": float(self.initial)}
+        if self.decay:
+            given |= {"decay": float(self.decay), "keep": float(self.keep)}
         return {
             "kind": self.kind,
             "tree": True,
             "minima": self.normalise == "buffer",
-            "alpha": float(self.alpha),
-            "beta": [float(self.line.first), float(self.line.last), int(self.line.steps)],
-            "epsilon": float(self.epsilon),
-            "stratified": self.stratified,
-            "normalise": self.normalise,
+            **describe_weighing(self),
+            **given,
         }
 
     @classmethod
@@ -109,14 +132,11 @@ class Proportional(Sampler):
         InputError
         """
         try:
-            first, last, steps = described["beta"]
-            level = first == last and steps == 1
             sampler = cls(
-                described["alpha"],
-                first if level else Linear(first, last, steps),
-                described["epsilon"],
-                described["stratified"],
-                described["normalise"],
+                initial=described.get("initial"),
+                decay=described.get("decay", 0.0),
+                keep=described.get("keep", 0.0),
+                **read_weighing(described),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"sampler {described!r} cannot be: {error}") from None
@@ -126,14 +146,13 @@ class Proportional(Sampler):
 
     def prepare(self, handle: Handle) -> None:
         """Write into a handle what the kernels need to know of it."""
+        prepare_weighing(handle, self)
         numbers = handle.view(np.float64)
-        numbers[words.ALPHA] = self.alpha
-        numbers[words.EPSILON] = self.epsilon
-        numbers[words.BETA_FIRST] = self.line.first
-        numbers[words.BETA_LAST] = self.line.last
-        numbers[words.BETA_STEPS] = self.line.steps
-        handle[words.STRATIFIED] = self.stratified
-        handle[words.NORMALISE] = _NORMALISE[self.normalise]
+        if self.decay:
+            # Leaves are priorities to the power of alpha.
+            numbers[words.DECAY] = self.decay**self.alpha
+            numbers[words.KEEP] = self.keep**self.alpha if self.keep else 0.0
+            handle[words.REACH] = max(math.floor(math.log(_LEFT) / math.log(self.decay)), 1)
 
     @property
     def kernel(self) -> Any:
@@ -145,15 +164,12 @@ class Proportional(Sampler):
         """The kernel that draws into a batch's objects."""
         return object_draw_proportional
 
+    @property
+    def newest_kernel(self) -> Any:
+        """The kernel that puts the newest row behind a batch, weighed as the others."""
+        return newest_put_proportional
+
     def settle(self, weights: npt.NDArray[np.float32]) -> None:
         """Make the largest weight of the batch 1 again, where the batch normalises."""
         if self.normalise == "batch":
             weights /= weights.max()
-
-
-def _within(name: str, value: Any, low: float, high: float) -> None:
-    known = isinstance(value, (int, float, np.integer, np.floating))
-    if not known or isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}, it must be a number")
-    if not math.isfinite(value) or not low <= value <= high:
-        raise InputError(f"{name} is {value}, it must be from {low:g} to {high:g}")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.codes import CLOSED, EMPTY, MISMATCH, NO_PRIORITY, NOT_WHOLE
+from kernels.codes import CLOSED, EMPTY, NO_PRIORITY, NOT_WHOLE, TOO_FEW, TOO_LARGE
 from replay.errors import ClosedError, EmptyError, InputError
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
@@ -29,6 +29,16 @@ class Sampler(abc.ABC):
         """Whether it needs the priority tree."""
         return False
 
+    @property
+    def needs_view(self) -> bool:
+        """Whether it can only draw from a log of steps."""
+        return False
+
+    @property
+    def leaf_alpha(self) -> float:
+        """The exponent that makes leaves of the priority tree of priorities."""
+        return float(getattr(self, "alpha", 1.0))
+
     @abc.abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Describe the sampler in what JSON can hold."""
@@ -47,6 +57,11 @@ class Sampler(abc.ABC):
         """The same of a handle and a batch, as objects; None where there is none."""
         return None
 
+    @property
+    def newest_kernel(self) -> Any:
+        """The kernel that puts the newest row behind a batch; None: see `Combined`, not of it."""
+        return None
+
     def entry(self, ring: Ring) -> Callable[[Any, Any], float]:
         """
         Give what draws into a batch: of a handle and a tuple whose last two are weights and ids.
@@ -57,8 +72,24 @@ class Sampler(abc.ABC):
         """
         if self.object_kernel is not None:
             return ring.calls.object_draw(self.object_kernel)
-        draw = ring.calls.draw(self.kernel)
-        return lambda handle, batch: _checked(draw, handle, *batch[-2:])
+        check, draw = ring.calls.object_check, self.plain(ring)
+
+        def draw_checked(handle: Any, batch: Any) -> float:
+            # Before anything is drawn: what is refused must not shift later draws.
+            rows = check(handle, batch)
+            return draw(handle, batch[-1], batch[-2]) if rows > 0 else rows
+
+        return draw_checked
+
+    def plain(self, ring: Ring) -> Callable[[Any, Any, Any], float]:
+        """
+        Give what draws into arrays that were checked: of a handle, slots and weights.
+
+        Parameters
+        ----------
+        ring : Ring
+        """
+        return ring.calls.draw(self.kernel)
 
     def draw(
         self,
@@ -83,16 +114,16 @@ class Sampler(abc.ABC):
         float
             By what the weights were divided, above zero, or a negative code of `kernels.codes`.
         """
-        drawn = ring.run(ring.calls.draw(self.kernel), handle, slots, weights)
-        return float(drawn)
+        return float(ring.run(self.plain(ring), handle, slots, weights))
 
-    def replace(
+    def draw_again(
         self,
         ring: Ring,
         slots: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float32],
         divided: float,
         handle: Handle,
+        ids: npt.NDArray[np.int64],
     ) -> None:
         """
         Draw in place of rows that were overwritten while they were copied.
@@ -107,6 +138,8 @@ class Sampler(abc.ABC):
             By what those were divided.
         handle : Handle
             As `draw` takes it.
+        ids : (n,) int64 ndarray
+            Of the whole batch, below 0 at the k places to draw for.
 
         Raises
         ------
@@ -137,8 +170,18 @@ class Sampler(abc.ABC):
 
         Raises
         ------
-        EmptyError, ClosedError
+        EmptyError, InputError, ClosedError
         """
+        if code <= TOO_LARGE:
+            raise InputError(
+                f"batch_size is above {TOO_LARGE - code:.0f}, the most rows that a batch of this "
+                "buffer can have without replacement"
+            )
+        if code <= TOO_FEW:
+            raise EmptyError(
+                f"only {TOO_FEW - code:.0f} rows may be drawn, fewer than a batch without "
+                "replacement was to have"
+            )
         if code == EMPTY:
             raise EmptyError("the buffer is empty: add rows before the first sample")
         if code == NO_PRIORITY:
@@ -146,24 +189,10 @@ class Sampler(abc.ABC):
         if code == NOT_WHOLE:
             raise EmptyError(
                 "no stored row can be drawn: the window that the view needs around it is not "
-                "stored yet, or not any more"
+                "stored yet, or not any more, or it has priority 0"
             )
         if code == CLOSED:
             raise ClosedError("the buffer is closed")
-
-
-def _checked(draw: Callable[..., float], handle: Any, weights: Any, ids: Any) -> float:
-    """Draw where the arrays are what the kernel takes them for: it does not look itself."""
-    if not handle[words.OPEN]:
-        return CLOSED
-    for array, dtype in ((weights, np.float32), (ids, np.int64)):
-        if type(array) is not np.ndarray or array.dtype != dtype or array.ndim != 1:
-            return MISMATCH
-        if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
-            return MISMATCH
-    if weights.size != ids.size or not ids.size:
-        return MISMATCH
-    return draw(handle, ids, weights)
 
 
 def from_json(described: Any) -> Sampler:

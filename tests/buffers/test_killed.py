@@ -5,6 +5,7 @@ The steps are the fault points of `kernels.faults`; `tests.buffers.killing` is t
 plays the scenes and says what holds after each death.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -53,9 +54,16 @@ def kills():
 
 @pytest.fixture(scope="module")
 def ask():
-    """Start the host, with fault points in its kernels, and give what asks it."""
+    """Start the host of most scenes, and give what asks it."""
+    with asking("tests.buffers.killing") as ask:
+        yield ask
+
+
+@contextlib.contextmanager
+def asking(host):
+    """Start a host, with fault points in its kernels, and give what asks it."""
     host = subprocess.Popen(
-        [sys.executable, "-m", "tests.buffers.killing"],
+        [sys.executable, "-m", host],
         env={**os.environ, "REPLAY_FAULTS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -84,6 +92,15 @@ def test_a_process_killed_at_any_step_leaves_what_others_can_use_and_repair(
     assert answer["wrong"] == []
     # A sample changes nothing that others would find half done.
     assert answer["count"] > 0 or scene == "sample"
+
+
+@pytest.mark.processes
+def test_a_writer_of_steps_killed_at_any_step_leaves_priorities_to_what_can_be_drawn():
+    with asking("tests.buffers.killing_steps") as ask:
+        for view, lap in (("windows", True), ("sequences", False), ("episodes", True)):
+            answer = ask(view=view, lap=lap)
+            assert answer["wrong"] == []
+            assert answer["count"] > 100
 
 
 @pytest.mark.parametrize(("scene", "sampler"), STOPPED[: fewer(len(STOPPED), 3)])
