@@ -9,7 +9,7 @@ CACHE := $(CURDIR)/.numba_cache
 SOURCES := kernels replay tests asv_benchmarks notebooks
 
 .PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
-	test-notebooks test-model test-stress bench-quick compare throughput clean
+	test-notebooks test-model test-stress bench-quick compare throughput views-table clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -76,6 +76,9 @@ compare: $(VENV)/bench.stamp  ## Time the buffer beside plain NumPy, in one run
 
 throughput: $(VENV)/bench.stamp  ## Rows a second of several processes at one buffer
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/throughput.py
+
+views-table: $(VENV)/bench.stamp  ## Time every view beside Transition, frame stacks beside NumPy
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/views_table.py
 
 clean:  ## Remove the virtual environment and the caches
 	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -22,6 +22,9 @@ observation of the row before it, and all else of its own.
     BYTES               of all outputs of a row
     GROUPS              from here 3 words a group: TIMES, INNER, START: its slots of a drawn row
                         are TIMES * INNER, and begin behind START others
+    STRATEGY            where the goal of a relabelled row comes from; 0: none is relabelled
+    SHARE               of the rows, float64, by its bits
+    ACHIEVED            the number of the field that a new goal is copied from
     OUTPUT_LINES        from here OUTPUTS lines, as those of the plan in `rows`, but that ADDRESS
                         is the number of the field in that plan, STRIDE the group it comes from,
                         and KIND how an array is computed that is no copy
@@ -32,6 +35,7 @@ observation of the row before it, and all else of its own.
     BEFORE AFTER        the same unstacked
     HERE                the steps
     FIRST               the first step
+    GOAL                whose goal a row gets, -1: its own; and what that slot's word must be
 """
 
 AHEAD = 0
@@ -49,6 +53,9 @@ OUTPUTS = 11
 LANES = 12
 BYTES = 13
 GROUPS = 16
+STRATEGY = 37
+SHARE = 38
+ACHIEVED = 39
 OUTPUT_LINES = 64
 VIEW_WORDS = 64
 
@@ -64,7 +71,8 @@ BEFORE = 2
 AFTER = 3
 HERE = 4
 FIRST = 5
-GROUP_COUNT = 6
+GOAL = 6
+GROUP_COUNT = 7
 
 TIMES = 0
 INNER = 1
@@ -79,6 +87,14 @@ TERMINATED = 3
 TRUNCATED = 4
 MASK = 5
 LENGTH = 6
+#: Copied, but for a relabelled row from its GOAL.
+DESIRED = 7
+RELABELLED = 8
+
+#: Strategies: a later step of the episode or this one, the episode's last, or any.
+FUTURE = 1
+FINAL = 2
+ANY_STEP = 3
 
 #: The number of a row: its step above, how the episode ended below.
 STEP_SHIFT = 2

@@ -7,7 +7,6 @@ from kernels.addresses import (
     address_of,
     floats_at,
     integers_at,
-    prefetch,
     stack_integers,
 )
 from kernels.atomics import fetch_add, load
@@ -32,7 +31,6 @@ from kernels.handle import (
     handle_levels,
     handle_line,
     handle_minima,
-    handle_records,
     handle_tree,
 )
 from kernels.jit import kernel
@@ -43,7 +41,7 @@ from kernels.tree_draw import tree_edge, tree_find, tree_find_many
 from kernels.uniform import uniform_draw, uniform_size
 from kernels.walk_limit import claims_back, sample_claim
 from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, weights_of, weights_scale
-from kernels.window import slot_whole
+from kernels.window import row_prefetch, slot_whole, window_prefetch
 
 #: Tries of one draw before the batch is given up; each fails only when a writer passed by.
 TRIES = 1000
@@ -167,12 +165,14 @@ def uniform_again(handle: np.ndarray, slots: np.ndarray) -> bool:
     connection with random digits.
     """
     heads = handle_heads(handle)
-    records = handle_records(handle)
     generator = handle_line(handle, GENERATOR)
+    page = stack_integers()
+    tries = integers_at(address_of(page), AT_ONCE)
+    for draw in range(min(AT_ONCE, slots.size)):
+        window_prefetch(handle, slots[draw])
     for draw in range(slots.size):
-        if draw & (AT_ONCE - 1) == 0:
-            for ahead in range(draw, min(draw + AT_ONCE, slots.size)):
-                prefetch(address_of(records) + slots[ahead] * records.shape[1] * 8)
+        if draw + AT_ONCE < slots.size:
+            window_prefetch(handle, slots[draw + AT_ONCE])
         if slot_whole(handle, slots[draw]):
             continue
         left = max(TRIES, 40 * uniform_size(heads, handle[ROWS]))
@@ -180,12 +180,16 @@ def uniform_again(handle: np.ndarray, slots: np.ndarray) -> bool:
             if left <= 0:
                 return False
             counter = random_claim(generator, AT_ONCE)
-            piece = integers_at(address_of(slots) + draw * 8, 1)
+            if uniform_draw(heads, handle[ROWS], generator[0], counter, tries) == 0:
+                # Cleared meanwhile.
+                return False
             for turn in range(AT_ONCE):
-                uniform_draw(heads, handle[ROWS], generator[0], counter + turn, piece)
-                left -= 1
+                row_prefetch(handle, tries[turn])
+            for turn in range(AT_ONCE):
+                slots[draw] = tries[turn]
                 if slot_whole(handle, slots[draw]):
                     break
+            left -= AT_ONCE
     return True
 
 
@@ -269,7 +273,7 @@ def draw_again(handle: np.ndarray, prefix: int, counter: int) -> tuple[int, int]
         handle[NOTICED] = 1
         if leaf < capacity:
             value = tree_get(tree, levels, leaf)
-            if 0 <= remainder < value and slot_whole(handle, leaf):
+            if 0 <= remainder < value:
                 return leaf, value
         total = tree_total(tree)
         if total < 1:
@@ -325,7 +329,7 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
     -------
     float
         By what the weights were divided, for rows that must be drawn again: above zero. EMPTY,
-        NO_PRIORITY or HELD_BACK where nothing was drawn.
+        NO_PRIORITY, NOT_WHOLE or HELD_BACK where nothing was drawn.
 
     Notes
     -----
@@ -343,7 +347,8 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
         return np.float64(EMPTY)
     total = tree_total(tree)
     if total < 1:
-        return np.float64(NO_PRIORITY)
+        # With a view a row has no priority before its window is whole: one may come by itself.
+        return np.float64(NO_PRIORITY if handle[VIEW] == 0 else NOT_WHOLE)
     if not draw_begun(handle, slots.size):
         return np.float64(HELD_BACK)
     beta = beta_after(handle, draw_counted(handle, slots.size))
@@ -380,7 +385,7 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
             value = 0
             if slot < capacity:
                 value = tree_get(tree, levels, slot)
-            if prefixes[draw] < 0 or prefixes[draw] >= value or not slot_whole(handle, slot):
+            if prefixes[draw] < 0 or prefixes[draw] >= value:
                 slot, value = draw_again(handle, total, counter)
                 if value == 0:
                     draw_undone(handle, slots.size)

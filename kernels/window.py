@@ -8,9 +8,18 @@ order, and overwritten in order.
 
 import numpy as np
 
-from kernels.addresses import load_int32
+from kernels.addresses import load_int32, prefetch
 from kernels.atomics import load
-from kernels.handle import ROWS, STREAMS, VIEW, handle_heads, handle_records, handle_view
+from kernels.handle import (
+    RECORDS,
+    ROWS,
+    STREAMS,
+    VIEW,
+    WIDTH,
+    handle_heads,
+    handle_records,
+    handle_view,
+)
 from kernels.jit import kernel
 from kernels.ring import LINE, SHIFT, ring_read, ring_ticket
 from kernels.view import (
@@ -90,6 +99,37 @@ def step_of(view: np.ndarray, slot: int) -> int:
 
 
 @kernel
+def row_stands(handle: np.ndarray, slot: int, ticket: int) -> bool:
+    """
+    Say whether a ticket is so old that its row should be overwritten by now.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+        Any of the stream's.
+    ticket : int
+
+    Returns
+    -------
+    bool
+        True: if its row is there, then because a writer died with the ticket that was to come in
+        its place; rows after it may be gone.
+
+    Notes
+    -----
+    Units: tickets.
+    Cost: one load.
+    Errors: none.
+    Sharing: any number of readers.
+    Source: own.
+    """
+    rows = handle[ROWS]
+    stream = 0 if handle[STREAMS] == 1 else slot // rows
+    return ticket < load(handle_heads(handle), stream * LINE) - rows
+
+
+@kernel
 def row_follows(handle: np.ndarray, slot: int, ticket: int, step: int, distance: int) -> bool:
     """
     Say whether the row so many tickets from a row is stored and of the same episode.
@@ -123,6 +163,8 @@ def row_follows(handle: np.ndarray, slot: int, ticket: int, step: int, distance:
     beside = slot_beside(first, rows, slot, distance)
     records = handle_records(handle)
     if load(records, beside * records.shape[1]) != (ticket + distance + 1) << SHIFT:
+        return False
+    if distance < 0 and row_stands(handle, slot, ticket + distance):
         return False
     return step_of(handle_view(handle), beside) >> STEP_SHIFT == step + distance
 
@@ -267,6 +309,82 @@ def window_steps(handle: np.ndarray, slot: int, ticket: int, step: int) -> int:
 
 
 @kernel
+def window_begins(view: np.ndarray, step: int) -> bool:
+    """
+    Say whether a window can begin with a step.
+
+    Parameters
+    ----------
+    view : (64,) int64
+    step : int
+
+    Returns
+    -------
+    bool
+
+    Notes
+    -----
+    Units: steps of an episode; 0 is the reset.
+    Cost: O(1), a division with PERIOD.
+    Errors: none.
+    Sharing: a pure function.
+    Source: own.
+    """
+    return step > 0 and (view[PERIOD] == 1 or (step - 1) % view[PERIOD] == 0)
+
+
+@kernel
+def window_full(handle: np.ndarray, slot: int, word: int, step: int) -> bool:
+    """
+    Say whether the commonest window begins with a row: AHEAD steps of one episode, all stored.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+    word : int
+        What ring_read gave for the slot, not 0.
+    step : int
+        The row's, of which window_begins is true.
+
+    Returns
+    -------
+    bool
+        False: none, or not one of this kind; window_of says.
+
+    Notes
+    -----
+    Units: steps.
+    Cost: two looks at other rows, one where AHEAD is 1. Small enough to become a part of its
+    callers, which window_of is not.
+    Errors: none.
+    Sharing: any number of readers beside the one writer of the stream.
+    Source: own.
+    """
+    view = handle_view(handle)
+    if view[FLAGS] & (EPISODE | ENDED) != 0:
+        return False
+    rows = handle[ROWS]
+    first = 0 if handle[STREAMS] == 1 else slot - ring_ticket(word) % rows
+    records = handle_records(handle)
+    back = min(step, view[STACK])
+    beside = slot_beside(first, rows, slot, -back)
+    if load(records, beside * records.shape[1]) != word - (back << SHIFT):
+        return False
+    if step_of(view, beside) >> STEP_SHIFT != step - back:
+        return False
+    if row_stands(handle, slot, ring_ticket(word) - back):
+        return False
+    ahead = view[AHEAD] - 1
+    if ahead == 0:
+        return True
+    beside = slot_beside(first, rows, slot, ahead)
+    if load(records, beside * records.shape[1]) != word + (ahead << SHIFT):
+        return False
+    return step_of(view, beside) >> STEP_SHIFT == step + ahead
+
+
+@kernel
 def window_of(handle: np.ndarray, slot: int, word: int) -> tuple[int, int]:
     """
     Say what the window is that begins with a row.
@@ -294,15 +412,63 @@ def window_of(handle: np.ndarray, slot: int, word: int) -> tuple[int, int]:
     """
     view = handle_view(handle)
     step = step_of(view, slot) >> STEP_SHIFT
-    if step < 1:
-        return step, 0
-    if view[PERIOD] != 1 and (step - 1) % view[PERIOD] != 0:
+    if not window_begins(view, step):
         return step, 0
     ticket = ring_ticket(word)
     if not row_follows(handle, slot, ticket, step, -min(step, view[STACK])):
         return step, 0
     count = window_steps(handle, slot, ticket, step)
     return step, count if count > view[BURN_IN] else 0
+
+
+@kernel
+def row_prefetch(handle: np.ndarray, slot: int) -> None:
+    """
+    Ask for what says which row of which episode a slot holds.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        With a view.
+    slot : int
+
+    Notes
+    -----
+    Units: lines of 64 bytes.
+    Cost: two prefetches.
+    Errors: none; what lies beyond the ring's ends is asked for in vain.
+    Sharing: reads nothing.
+    Source: own.
+    """
+    view = handle_view(handle)
+    prefetch(handle[RECORDS] + slot * handle[WIDTH] * 8)
+    prefetch(view[STEP_ADDRESS] + slot * view[STEP_STRIDE])
+
+
+@kernel
+def window_prefetch(handle: np.ndarray, slot: int) -> None:
+    """
+    Ask for what tells whether all that the view needs around a row is stored.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        With a view.
+    slot : int
+
+    Notes
+    -----
+    Units: lines of 64 bytes.
+    Cost: four prefetches, six where AHEAD is not 1.
+    Errors: none.
+    Sharing: reads nothing.
+    Source: own.
+    """
+    view = handle_view(handle)
+    row_prefetch(handle, slot)
+    row_prefetch(handle, slot - view[STACK])
+    if view[AHEAD] != 1:
+        row_prefetch(handle, slot + view[AHEAD] - 1)
 
 
 @kernel
@@ -332,4 +498,8 @@ def slot_whole(handle: np.ndarray, slot: int) -> bool:
     if handle[VIEW] == 0:
         return True
     word = ring_read(handle_records(handle), slot)
-    return word != 0 and window_of(handle, slot, word)[1] != 0
+    view = handle_view(handle)
+    step = step_of(view, slot) >> STEP_SHIFT
+    if word == 0 or not window_begins(view, step):
+        return False
+    return window_full(handle, slot, word, step) or window_of(handle, slot, word)[1] != 0

@@ -63,8 +63,8 @@ class ReplayBuffer(LearningWriter, Reader):
         `Uniform()` or `Proportional(...)`.
     view : View, optional
         Makes the buffer a log of steps, which `writer` takes, and says what a drawn row becomes:
-        `Transition()`, `NStep(...)`, `FrameStack(...)`, `Sequence(...)`, `Episodes(...)`. None:
-        rows come as they were added.
+        `Transition()`, `NStep(...)`, `FrameStack(...)`, `Sequence(...)`, `Episodes(...)`,
+        `Hindsight(...)`. None: rows come as they were added.
     streams : int
         Rings that the capacity is divided among, one an environment or writer.
     name : str, optional

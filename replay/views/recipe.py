@@ -11,6 +11,7 @@ from kernels.rows import ADDRESS, DESCR, DIMS, KIND, NDIM, PLAN_WIDTH, SCALAR, S
 from replay.errors import InputError
 from replay.memory.fields import SEPARATOR, Field, Schema
 from replay.memory.window import STEP, Window
+from replay.views.relabel import RELABELLED, Relabel
 
 _BOOL = Field(bool)
 
@@ -65,6 +66,8 @@ class Recipe:
         Whether any are.
     zeros : bool
         Zeros lie before the first observation of a stack.
+    relabel : Relabel, optional
+        Some rows get a goal that was reached later; None: none.
     """
 
     window: Window = dataclasses.field(default_factory=Window)
@@ -76,6 +79,7 @@ class Recipe:
     stacked: tuple[str, ...] | None = None
     stacks: bool = False
     zeros: bool = False
+    relabel: Relabel | None = None
 
     def check(self, schema: Schema) -> None:
         """
@@ -107,6 +111,8 @@ class Recipe:
                     f"fields names {name!r}, which is no part of the observation: that has "
                     f"{', '.join(known)}"
                 )
+        if self.relabel is not None:
+            self.relabel.check(schema)
 
     def outputs(self, schema: Schema) -> dict[str, Output]:
         """
@@ -133,6 +139,8 @@ class Recipe:
             made["mask"] = Output(flag, kind=words.MASK, timed=True)
         if self.lengths:
             made["lengths"] = Output(Field(np.int64), kind=words.LENGTH)
+        if self.relabel is not None:
+            made[RELABELLED] = Output(_BOOL, kind=words.RELABELLED)
         for name in schema.nodes:
             if name not in ("obs", "action", "reward", STEP):
                 made.update(self._given(schema, name))
@@ -189,8 +197,12 @@ class Recipe:
                 group = stacked
             if self.time:
                 shape = (self.window.ahead + 1, *shape)
+            kind = words.COPIED
+            if self.relabel is not None and path == self.relabel.desired:
+                kind = words.DESIRED
             whole = Field(field.dtype, shape)
-            found[name + path[len("obs") :]] = Output(whole, path, group, timed=self.time)
+            made = Output(whole, path, group, kind, timed=self.time)
+            found[name + path[len("obs") :]] = made
         return found
 
     def words(self, schema: Schema) -> npt.NDArray[np.int64]:
@@ -214,9 +226,13 @@ class Recipe:
         view.view(np.float64)[words.DISCOUNT] = 1.0 if self.discount is None else self.discount
         view[words.OUTPUTS] = len(outputs)
         view[words.BYTES] = sum(output.field.nbytes for output in outputs.values())
-        used = {output.group for output in outputs.values() if output.kind == words.COPIED}
+        used = {output.group for output in outputs.values() if output.source}
         # What is computed looks at the steps' own slots.
         used.add(words.HERE)
+        names = list(schema.fields)
+        if self.relabel is not None:
+            used.add(words.GOAL)
+            self.relabel.tell(view, names)
         times = self.window.ahead + 1 if self.time else 1
         sizes = {
             words.PAST: (times, self.window.stack),
@@ -225,6 +241,7 @@ class Recipe:
             words.AFTER: (1, 1),
             words.HERE: (self.window.ahead if self.time else 1, 1),
             words.FIRST: (1, 1),
+            words.GOAL: (1, 2),
         }
         lanes = 0
         for group, (turns, inner) in sizes.items():
@@ -234,7 +251,6 @@ class Recipe:
             view[at + words.START] = lanes
             lanes += turns * inner if group in used else 0
         view[words.LANES] = lanes
-        names = list(schema.fields)
         lines = view[words.OUTPUT_LINES :].reshape(-1, PLAN_WIDTH)
         for line, output in zip(lines, outputs.values(), strict=True):
             line[ADDRESS] = names.index(output.source) if output.source else -1

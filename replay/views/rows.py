@@ -22,6 +22,9 @@ class Rows:
 
     #: Sizes of the axes before that of the batch; None: there are none.
     leads: tuple[int, ...] | None = None
+    #: A batch is complete once its rows are whole, and can always be drawn.
+    complete = None
+    lacks = ""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring

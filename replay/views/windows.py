@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.view import LANES
-from kernels.walk_view import NOTES
+from kernels.walk_view import MOST_ROWS, NOTES
 from replay.memory.handle import Handle, set_view
 from replay.memory.ring import Ring
 from replay.views.recipe import Recipe
+from replay.views.rewards import Rewards
 
 
 class Windows:
@@ -55,6 +56,18 @@ class Windows:
         self._words = NOTES + int(view[LANES])
         set_view(handle, layout, view)
         self._entry = ring.calls.object_view
+        #: What completes a batch whose rows are whole; None: nothing is left to do.
+        self.complete: Rewards | None = None
+        #: Why no batch can be drawn; "" where batches can.
+        self.lacks = ""
+        if recipe.relabel is not None:
+            if recipe.relabel.reward is None:
+                self.lacks = (
+                    "a block keeps no functions, and relabelled goals have no rewards without: "
+                    "draw by buffer.reader(view=replay.Hindsight(reward, ...)), with the function"
+                )
+            else:
+                self.complete = Rewards(recipe.relabel.reward, recipe, layout.schema)
 
     def entry(self, handle: Any, batch: Any) -> int:
         """
@@ -71,7 +84,8 @@ class Windows:
         int
             How many rows were missed, or a code.
         """
-        return self._entry(handle, batch, np.empty(len(batch[-1]) * self._words, np.int64))
+        scratch = np.empty(min(len(batch[-1]), MOST_ROWS) * self._words, np.int64)
+        return self._entry(handle, batch, scratch)
 
     def entry_long(self, handle: Any, batch: Any) -> int:
         """
@@ -86,7 +100,7 @@ class Windows:
         -------
         int
         """
-        scratch = np.empty(len(batch[-1]) * self._words, np.int64)
+        scratch = np.empty(min(len(batch[-1]), MOST_ROWS) * self._words, np.int64)
         return self._ring.calls.object_view_long(handle, batch, scratch)
 
     def gather(
@@ -110,5 +124,5 @@ class Windows:
         ring = self._ring
         ring.check_open(handle)
         targets = np.array([column.ctypes.data for column in columns], np.int64)
-        scratch = np.empty(slots.size * self._words, np.int64)
+        scratch = np.empty(min(slots.size, MOST_ROWS) * self._words, np.int64)
         return int(ring.run(ring.calls.view_gather, handle, targets, slots, scratch))
