@@ -9,7 +9,7 @@ from kernels.addresses import (
     integers_at,
     stack_integers,
 )
-from kernels.atomics import fetch_add, load
+from kernels.atomics import compare_and_swap, fetch_add, load
 from kernels.codes import EMPTY, HELD_BACK, NO_PRIORITY, NOT_WHOLE
 from kernels.handle import (
     AGAIN,
@@ -139,16 +139,18 @@ def draw_undone(handle: np.ndarray, rows: int) -> None:
 
 
 @kernel
-def uniform_again(handle: np.ndarray, slots: np.ndarray) -> bool:
+def uniform_again(handle: np.ndarray, slots: np.ndarray, counter: int) -> bool:
     """
     Draw anew in place of slots that a view cannot begin with.
 
     Parameters
     ----------
     handle : (words,) int64
-        Its generator is *written*.
     slots : (n,) int64, written
         As uniform_draw gave them.
+    counter : int
+        The first of n that it was given. What is drawn anew goes by a seed that follows from a
+        draw's own counter: none is claimed, so that who has to try again shifts no later draws.
 
     Returns
     -------
@@ -175,12 +177,13 @@ def uniform_again(handle: np.ndarray, slots: np.ndarray) -> bool:
             window_prefetch(handle, slots[draw + AT_ONCE])
         if slot_whole(handle, slots[draw]):
             continue
-        left = max(TRIES, 40 * uniform_size(heads, handle[ROWS]))
+        most = max(TRIES, 40 * uniform_size(heads, handle[ROWS]))
+        left = most
+        seed = random_below(generator[0], counter + draw, 1 << 62)
         while not slot_whole(handle, slots[draw]):
             if left <= 0:
                 return False
-            counter = random_claim(generator, AT_ONCE)
-            if uniform_draw(heads, handle[ROWS], generator[0], counter, tries) == 0:
+            if uniform_draw(heads, handle[ROWS], seed, most - left, tries) == 0:
                 # Cleared meanwhile.
                 return False
             for turn in range(AT_ONCE):
@@ -228,7 +231,9 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     if uniform_draw(handle_heads(handle), handle[ROWS], generator[0], counter, slots) == 0:
         draw_undone(handle, slots.size)
         return EMPTY
-    if handle[VIEW] != 0 and not uniform_again(handle, slots):
+    if handle[VIEW] != 0 and not uniform_again(handle, slots, counter):
+        # If nobody has claimed others since: what was refused must not shift later draws.
+        compare_and_swap(generator, 1, counter + slots.size, counter)
         draw_undone(handle, slots.size)
         return NOT_WHOLE
     for draw in range(slots.size):

@@ -36,7 +36,7 @@ from kernels.view import (
 )
 from kernels.walk_leaf import leaf_swap
 from kernels.walk_new import leaf_new
-from kernels.window import row_follows, slot_beside, step_of
+from kernels.window import row_follows, rows_follow, slot_beside, step_of
 
 #: Tickets below a row among which the one before it is looked for.
 HOLES = 64
@@ -109,7 +109,7 @@ def leaf_begin(handle: np.ndarray, slot: int, ticket: int, step: int, back: int)
         return 0
     if view[PERIOD] != 1 and (begun - 1) % view[PERIOD] != 0:
         return 0
-    if not row_follows(handle, slot, ticket, step, -back - min(begun, view[STACK])):
+    if not rows_follow(handle, slot, ticket, step, -back, min(begun, view[STACK])):
         return 0
     return leaf_new(handle)
 

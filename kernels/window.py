@@ -164,9 +164,51 @@ def row_follows(handle: np.ndarray, slot: int, ticket: int, step: int, distance:
     records = handle_records(handle)
     if load(records, beside * records.shape[1]) != (ticket + distance + 1) << SHIFT:
         return False
-    if distance < 0 and row_stands(handle, slot, ticket + distance):
-        return False
     return step_of(handle_view(handle), beside) >> STEP_SHIFT == step + distance
+
+
+@kernel
+def rows_follow(
+    handle: np.ndarray, slot: int, ticket: int, step: int, distance: int, depth: int
+) -> bool:
+    """
+    Say whether a row, and so many before it, are stored and of one episode.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    slot : int
+        Of a later row of the episode, or of that one.
+    ticket : int
+        That row's.
+    step : int
+        That row's.
+    distance : int
+        From it to the row, 0 or less.
+    depth : int
+        1 or more; distance - depth is above -rows.
+
+    Returns
+    -------
+    bool
+
+    Notes
+    -----
+    Units: tickets.
+    Cost: three loads. Where the oldest one stands beyond its time, two a row: those after it may
+    have been overwritten before it.
+    Errors: none.
+    Sharing: any number of readers beside the one writer of the stream.
+    Source: own.
+    """
+    oldest = distance - depth
+    if not row_follows(handle, slot, ticket, step, oldest):
+        return False
+    if row_stands(handle, slot, ticket + oldest):
+        for between in range(oldest + 1, min(distance + 1, 0)):
+            if not row_follows(handle, slot, ticket, step, between):
+                return False
+    return True
 
 
 @kernel
@@ -374,6 +416,7 @@ def window_full(handle: np.ndarray, slot: int, word: int, step: int) -> bool:
     if step_of(view, beside) >> STEP_SHIFT != step - back:
         return False
     if row_stands(handle, slot, ring_ticket(word) - back):
+        # What lies between may be gone.
         return False
     ahead = view[AHEAD] - 1
     if ahead == 0:
@@ -415,7 +458,7 @@ def window_of(handle: np.ndarray, slot: int, word: int) -> tuple[int, int]:
     if not window_begins(view, step):
         return step, 0
     ticket = ring_ticket(word)
-    if not row_follows(handle, slot, ticket, step, -min(step, view[STACK])):
+    if not rows_follow(handle, slot, ticket, step, 0, min(step, view[STACK])):
         return step, 0
     count = window_steps(handle, slot, ticket, step)
     return step, count if count > view[BURN_IN] else 0

@@ -1,8 +1,7 @@
 """
 What other libraries get wrong: a test each, named after the fault, that fails where we had it.
 
-The faults of n-step returns, frame stacks, hindsight and rate limiters are met where those are
-tested.
+The faults of hindsight and of rate limiters are met where those are tested.
 """
 
 import json
@@ -316,6 +315,126 @@ def test_images_stay_uint8_and_nested_observations_are_taken(walk):
         assert batch.obs["image"].dtype == np.uint8
         assert batch.obs["speed"].dtype == np.float16
         assert (batch.obs["image"] == image).all()
+
+
+# views of a log of steps
+
+
+def played(view, episodes, capacity, *, length=7, end="terminated", **options):
+    """
+    Make a log of steps of plain numbers: 1000 an episode, 1 a step.
+
+    A step's action and reward are the number of the observation that it led to.
+    """
+    fields = {"obs": np.int64, "action": np.int64, "reward": np.float64}
+    buffer = replay.ReplayBuffer(capacity, fields, view=view, seed=0, **options)
+    writer = buffer.writer()
+    for episode in range(episodes):
+        writer.reset(episode * 1000)
+        for step in range(1, length + 1):
+            number = episode * 1000 + step
+            last = step == length
+            flags = {"terminated": last and end == "terminated"}
+            flags["truncated"] = last and end == "truncated"
+            writer.step(number, number, number, **flags)
+    return buffer
+
+
+@pytest.mark.parametrize("end", ["terminated", "truncated"])
+@pytest.mark.parametrize("capacity", [40, 43])
+def test_next_obs_at_an_episodes_end_is_the_true_final_observation(end, capacity):
+    """Not the next episode's first, and not obs itself."""
+    with played(replay.Transition(), 20, capacity, end=end) as buffer:
+        batch = buffer.sample(fewer(2000, 300))
+        last = getattr(batch, end)
+        assert last.any()
+        assert not (batch.truncated & batch.terminated).any()
+        assert (last == (batch.next_obs % 1000 == 7)).all()
+        assert (batch.next_obs == batch.obs + 1).all()
+        assert (batch.action == batch.next_obs).all()
+
+
+def test_next_obs_is_right_at_every_slot_after_the_wrap():
+    for capacity in (9, 16, 17):
+        with played(replay.Transition(), 1, capacity, length=60, end="") as buffer:
+            batch = buffer.sample(fewer(1000, 300))
+            # All but the oldest row, whose observation before it is gone.
+            assert sorted(set(batch.ids.tolist())) == list(range(62 - capacity, 61))
+            assert (batch.next_obs == batch.obs + 1).all()
+
+
+@pytest.mark.parametrize("pad", ["first", "zeros"])
+@pytest.mark.parametrize("k", [2, 4])
+def test_frame_stacks_do_not_cross_episodes(pad, k):
+    with played(replay.FrameStack(k, pad=pad), 12, 45, length=5) as buffer:
+        batch = buffer.sample(fewer(2000, 400))
+        for stacks in (batch.obs, batch.next_obs):
+            newest = stacks[:, -1:]
+            first = newest - newest % 1000
+            wanted = newest + np.arange(1 - k, 1)
+            blank = first if pad == "first" else np.zeros_like(first)
+            assert (stacks == np.where(wanted < first, blank, wanted)).all()
+
+
+def test_frame_stacks_are_not_cut_short_at_the_write_head():
+    """A stack that reaches back to an overwritten row is not drawn, rather than drawn short."""
+    for length in range(13, 30):
+        with played(replay.FrameStack(4), 1, 12, length=length, end="") as buffer:
+            batch = buffer.sample(fewer(300, 100))
+            assert (np.diff(batch.obs) == 1).all()
+            assert batch.obs.min() == length - 11
+            assert batch.next_obs.max() == length
+
+
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_the_first_steps_of_an_episode_can_be_drawn(prioritized):
+    """As well as every other one, under each view."""
+    sampler = PRIORITIZED if prioritized else None
+    for view in (
+        replay.FrameStack(4),
+        replay.NStep(5, 0.9),
+        replay.FrameStack(4, replay.NStep(3, 0.9)),
+        replay.Sequence(3, period=1),
+    ):
+        with played(view, 4, 40, length=6, sampler=sampler) as buffer:
+            ids = set(buffer.sample(fewer(1000, 500)).ids.tolist())
+            assert ids == {episode * 7 + step for episode in range(4) for step in range(1, 7)}
+
+
+@pytest.mark.parametrize("end", ["terminated", "truncated", "cut"])
+def test_n_step_returns_do_not_cross_an_episodes_end(end):
+    """The tail is drawn too, with fewer steps and the power of gamma that belongs to them."""
+    gamma = 0.9
+    # Cut: the next episode begins without a word about the end of this one.
+    with played(replay.NStep(3, gamma), 9, 45, length=5, end=end) as buffer:
+        batch = buffer.sample(fewer(2000, 500))
+        begun = batch.obs % 1000
+        assert set(begun.tolist()) == {0, 1, 2, 3, 4}
+        steps = np.minimum(3, 5 - begun)
+        assert (batch.next_obs == batch.obs + steps).all()
+        wanted = sum(np.where(i < steps, gamma**i * (batch.obs + 1 + i), 0.0) for i in range(3))
+        np.testing.assert_allclose(batch.reward, wanted, rtol=1e-12)
+        last = (begun + steps == 5) & (end != "cut")
+        # Truncation bootstraps from the true last observation, termination does not.
+        terminated = last & (end == "terminated")
+        assert (batch.terminated == terminated).all()
+        assert (batch.truncated == last & (end == "truncated")).all()
+        discount = np.where(terminated, 0.0, gamma**steps)
+        np.testing.assert_allclose(batch.discount, discount, rtol=1e-6)
+
+
+def test_n_step_returns_do_not_cross_the_write_head():
+    """The newest rows wait until their steps are there, the oldest ones have theirs."""
+    for length in range(1, 25):
+        with played(replay.NStep(3, 0.5), 1, 10, length=length, end="") as buffer:
+            if length < 3:
+                with pytest.raises(replay.EmptyError):
+                    buffer.sample(1)
+                continue
+            batch = buffer.sample(200)
+            assert (batch.next_obs == batch.obs + 3).all()
+            wanted = set(range(max(length - 9, 0), length - 2))
+            assert set(batch.obs.tolist()) == wanted
 
 
 # memory and files

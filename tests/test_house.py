@@ -78,7 +78,8 @@ def test_a_kernel_has_few_arguments():
 def test_the_drawing_of_the_layout_is_the_layout():
     drawn = re.findall(r"^    (\S+) +(\(.*\)) +(\w+) ", layout.__doc__, re.MULTILINE)
     schema = parse_schema({"frame": (np.uint8, (20, 20)), "reward": np.float32})
-    parts = Layout(schema, 1000, 2, {"tree": True, "minima": True}).parts
+    needed = {"tree": True, "minima": True, "cursors": True}
+    parts = Layout(schema, 1000, 2, needed).parts
     values = {"streams": 2, "slots": 1000, "width": 2}
     assert [name.replace("NAME", "frame") for name, _, _ in drawn] == list(parts)
     for (name, shape, dtype), part in zip(drawn, parts.values(), strict=True):

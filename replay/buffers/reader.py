@@ -51,6 +51,7 @@ class Reader:
         self._object_gather: Callable[..., int] = stub
 
     def _open_reader(self, ring: Ring, sampler: Sampler, gatherer: Rows | Windows) -> None:
+        gatherer = sampler.watched(gatherer)
         self._gatherer = gatherer
         self._batch_schema = gatherer.batch
         self._sampler = sampler

@@ -124,6 +124,13 @@ class ReplayBuffer(LearningWriter, Reader):
             view.recipe.window.check(checked.capacity, checked.streams)
         if limiter is not None:
             limiter.check(self._capacity)
+            needed = 1 if view is None else view.recipe.window.rows
+            if limiter.min_size < needed:
+                raise InputError(
+                    f"limiter.min_size is {limiter.min_size}, it must be {needed} or more: the "
+                    "view needs so many rows before anything can be drawn, and adds would be held "
+                    "back before they are there"
+                )
         self._limiter = limiter
         if name is not None:
             named_path(name)

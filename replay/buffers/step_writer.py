@@ -144,8 +144,8 @@ class StepWriter:
         """
         if not self._step:
             raise StepError(
-                f"stream {self._stream} has no episode: call reset(obs) before the first step, and "
-                "after each that terminated or was truncated"
+                f"stream {self._stream} has no episode: call reset(obs) before the first step, "
+                "and after each that terminated or was truncated"
             )
         if type(terminated) not in _BOOLS:
             terminated = _BOOL.convert("terminated", terminated)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from kernels import handle as words
 from kernels.checksum import checksum
+from kernels.fifo import COUNT_BITS, CURSOR, LOST, MOST, RANGES
 from kernels.ring import BASE, BURNT, FILLED, HEAD
 from replay.errors import BlockFormatError
 from replay.memory.block import Block
@@ -39,12 +40,22 @@ class Front:
             self.content[:] = np.frombuffer(content, np.uint8)
         self.control = self._part("control")
         self.heads = self._part("heads")
+        self.cursors = self._part("cursors") if "cursors" in snapshot.parts else None
         self.checksums = self._part("checksums")
 
     @classmethod
     def of(cls, snapshot: SnapshotLayout, block: Block) -> "Front":
         """Take a block's control words and heads as they are now."""
         front = cls(snapshot)
+        if front.cursors is not None:
+            # Before the heads: no cursor is in front of its head. Before their own ranges: what is
+            # in both, was given its range after the cursor was read, and is in front of it still.
+            cursors = block.part("cursors")
+            front.cursors[:, CURSOR] = cursors[:, CURSOR]
+            front.cursors[:, LOST:] = cursors[:, LOST:]
+            ranges = front.cursors[:, RANGES:]
+            ranges[ranges < 0] = 0
+            ranges[(ranges >> COUNT_BITS) + (ranges & MOST) > front.cursors[:, :1]] = 0
         # Heads first: of rows that come in between the counters know, and not the other way.
         front.heads[:] = block.part("heads")
         front.heads[:, FILLED] = 0
@@ -90,6 +101,10 @@ class Front:
             or (heads[:, FILLED] > layout.rows).any()
         ):
             raise BlockFormatError("its heads are those of no buffer")
+        if self.cursors is not None and (
+            (self.cursors < 0).any() or (self.cursors[:, CURSOR] > head).any()
+        ):
+            raise BlockFormatError("its cursors are those of no buffer")
 
 
 def read_layout(descriptor: int) -> SnapshotLayout:

@@ -6,6 +6,7 @@ The layout of a snapshot: where each part lies in the file, and the header that 
     root        (8,)                uint64  the checksum of the header and of the front behind it
     control     (24, 8)             int64   as a block's, without its ready line
     heads       (streams, 8)        int64   as a block's
+    cursors     (streams, 8)        int64   as a block's; of a sampler that keeps them alone
     checksums   (parts, chunks)     uint64  XXH64 of each chunk of each part below
     records     (slots, width)      int64   as a block's; zeros where a slot held no whole row
     column/NAME (slots, *shape)     any     as a block's
@@ -95,6 +96,7 @@ class SnapshotLayout:
             "root": ((LINE,), sums),
             "control": ((CONTROL_LINES, LINE), words),
             "heads": ((layout.streams, LINE), words),
+            **({"cursors": ((layout.streams, LINE), words)} if "cursors" in layout.parts else {}),
             "checksums": ((len(slotted), chunks), sums),
             **slotted,
         }

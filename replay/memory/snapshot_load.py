@@ -10,7 +10,7 @@ import numpy as np
 from kernels import handle as words
 from kernels.jit import interpreted
 from kernels.minimum import minimum_rebuild
-from kernels.ring import FILLED
+from kernels.ring import FILLED, STEPS
 from kernels.tree import tree_levels, tree_rebuild
 from kernels.walk_snapshot import DAMAGED, DONE, FRESH, IMPOSSIBLE, LOOK, PASTE
 from replay.errors import BlockError, BlockFormatError, BlockMissingError, ReplayError
@@ -131,7 +131,10 @@ class _Loading:
 
     def finish(self, block: Block) -> None:
         """Set what follows from the rows, and the counters."""
-        block.part("heads")[:] = self._front.heads
+        heads = self._front.heads.copy()
+        # Whoever writes steps is in an episode of another log: a stream is to be taken anew.
+        heads[:, STEPS] = 0
+        block.part("heads")[:] = heads
         if "tree" in block.layout.parts:
             tree = block.part("tree")
             levels = interpreted(tree_levels)(block.layout.capacity)
@@ -143,6 +146,8 @@ class _Loading:
         control[words.GENERATOR :] = self._front.control[words.GENERATOR :]
         # What the block's own file is worth is not in the snapshot.
         control[words.DURABILITY] = durability
+        if self._front.cursors is not None:
+            block.part("cursors")[:] = self._front.cursors
 
 
 @contextlib.contextmanager

@@ -153,6 +153,16 @@ class Sampler(abc.ABC):
         if now != divided:
             weights *= np.float32(now / divided)
 
+    def watched(self, gatherer: Any) -> Any:
+        """
+        Give what gathers the rows that were drawn: a gatherer, or one that looks after it.
+
+        Parameters
+        ----------
+        gatherer : Rows or Windows
+        """
+        return gatherer
+
     def settle(self, weights: npt.NDArray[np.float32]) -> None:
         """
         Mend the weights of a batch of which some rows were drawn again.

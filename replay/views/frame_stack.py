@@ -53,6 +53,10 @@ class FrameStack(View):
             raise InputError(f"of is {self.of!r}, which stacks already")
         if self.fields is not None:
             object.__setattr__(self, "fields", names("fields", self.fields))
+            if not self.fields:
+                raise InputError(
+                    "fields is (), it must name a part of the observation, or be None"
+                )
         if self.pad not in _PADS:
             raise InputError(f"pad is {self.pad!r}, it must be 'first' or 'zeros'")
 

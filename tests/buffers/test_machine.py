@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 import replay
+from replay.samplers.weighing import beta_line
 from tests.homes import HOMES, SAMPLERS, WALKS, fewer, fresh_name, walking
 
 FIELDS = {
@@ -107,7 +108,7 @@ class Model:
         if not self.sampler.prioritized:
             return np.ones(len(ids))
         leaves = self.leaves()
-        beta = self.sampler.line(self.batches)
+        beta = beta_line(self.sampler.beta)(self.batches)
         mean = sum(leaves.values()) / len(leaves)
         weights = np.array([(leaves[identity] / mean) ** -beta for identity in ids])
         if self.sampler.normalise == "batch":

@@ -56,9 +56,6 @@ class Rows:
 
     def follows(self, ticket, distance):
         other = ticket + distance
-        if distance < 0 and other < self.head - self.per:
-            # It stands because a writer died with the ticket that was to take its place.
-            return False
         return other in self.rows and self.step(other) == self.step(ticket) + distance
 
     def rest(self, ticket, most):

@@ -17,7 +17,7 @@ from replay.memory.safetensors import ALIGNMENT, PAGE
 from tests.homes import fewer
 
 UNIFORM = {"kind": "uniform"}
-FULL = {"kind": "proportional", "tree": True, "minima": True}
+FULL = {"kind": "proportional", "tree": True, "minima": True, "cursors": True}
 FIELDS = {"obs": (np.float32, (4,)), "image": (np.uint8, (20, 20)), "flag": bool}
 
 

@@ -22,7 +22,7 @@ def laid_out(capacity=1000, fields=SCHEMA, **sampler):
 
 def test_the_drawing_is_the_layout():
     drawn = re.findall(r"^    (\S+) +(\(.*\)) +(\w+) ", snapshot_layout.__doc__, re.MULTILINE)
-    layout = laid_out(tree=True, minima=True)
+    layout = laid_out(tree=True, minima=True, cursors=True)
     values = {"streams": 2, "slots": 1000, "width": 2, "parts": 3, "chunks": 4}
     assert [name.replace("NAME", "frame") for name, _, _ in drawn] == list(layout.parts)
     for (name, shape, dtype), part in zip(drawn, layout.parts.values(), strict=True):
