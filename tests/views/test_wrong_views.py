@@ -401,7 +401,7 @@ def test_a_stack_of_nothing_is_refused():
 @pytest.mark.parametrize("sampler", [replay.Uniform(), replay.Proportional()])
 def test_a_draw_that_was_refused_shifts_no_later_one(sampler):
     drawn = []
-    for refused in (0, 3):
+    for tries in (0, 3):
         with opened(
             "private",
             40,
@@ -413,7 +413,7 @@ def test_a_draw_that_was_refused_shifts_no_later_one(sampler):
             writer = buffer.writer()
             writer.reset(0)
             writer.step(1)
-            for _ in range(refused):
+            for _ in range(tries):
                 with pytest.raises(replay.EmptyError):
                     buffer.sample(4)
             for step in range(20):
