@@ -52,8 +52,9 @@ from kernels.walk_add import rows_add
 from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
 from kernels.walk_limit import claims_back, insert_claim
+from kernels.walk_notes import NOTES
 from kernels.walk_update import priorities_update
-from kernels.walk_view import MOST_ROWS, NOTES, view_gather
+from kernels.walk_view import MOST_ROWS, view_gather
 
 _OUT = C_CONTIGUOUS | ALIGNED | WRITEABLE
 

@@ -38,6 +38,7 @@ from replay.memory.priority_tree import PriorityTree
 from replay.memory.repair import Repaired
 from replay.memory.ring import Ring
 from replay.memory.snapshot_load import read_snapshot, snapshot_layout_of
+from replay.memory.statistics import read_statistics
 from replay.memory.waiting import Waiting
 from replay.memory.window import STEP, with_step
 from replay.samplers.fifo import read_counts
@@ -516,26 +517,7 @@ class ReplayBuffer(LearningWriter, Reader):
         """
         ring = self._opened("stats")
         ring.watch_owner()
-        control = ring.block.part("control")
-        limited = {} if ring.limiter is None else {"balance": ring.limiter.balance(control)}
-        return {
-            "size": ring.size,
-            "added": ring.added - ring.burnt,
-            "sampled": int(control[words.SAMPLES, 0]),
-            "batches": int(control[words.SAMPLES, 1]),
-            "updated": int(control[words.UPDATES, 0]),
-            "stale": int(control[words.STALE, 0]),
-            "redrawn": int(control[words.REDRAWS, 0]),
-            "burnt": ring.burnt,
-            "saturated": int(control[words.SATURATED, 0]),
-            "repairs": int(control[words.REPAIRS, 0]),
-            "freed": int(control[words.REPAIRS, 1]),
-            "mended": int(control[words.REPAIRS, 2]),
-            "age_mean": _mean(control[words.SAMPLES, 2:4]),
-            "age_median": _median(control[words.AGES : words.AGES + 4]),
-            **limited,
-            **read_counts(ring),
-        }
+        return {**read_statistics(ring), **read_counts(ring)}
 
     @property
     def owner(self) -> Owner | None:
@@ -690,20 +672,6 @@ def _refuse_rows(*_: Any) -> int:
 
 def _closed(*_: Any) -> int:
     return CLOSED
-
-
-def _mean(sum_and_count: npt.NDArray[np.int64]) -> float:
-    total, count = sum_and_count
-    return float(total / count) if count else float("nan")
-
-
-def _median(counts: npt.NDArray[np.int64]) -> float:
-    """Find the middle of counts by bits: that of the numbers with so many bits."""
-    summed = np.cumsum(counts)
-    if not summed[-1]:
-        return float("nan")
-    bits = int(np.searchsorted(summed, (summed[-1] + 1) // 2))
-    return 0.75 * 2**bits if bits > 1 else float(bits)
 
 
 def _seed(seed: Any) -> int:

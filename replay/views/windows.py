@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.view import LANES
-from kernels.walk_view import MOST_ROWS, NOTES
+from kernels.walk_notes import NOTES
+from kernels.walk_view import MOST_ROWS
 from replay.memory.handle import Handle, set_view
 from replay.memory.ring import Ring
 from replay.views.recipe import Recipe

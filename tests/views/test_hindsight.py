@@ -21,7 +21,7 @@ import replay
 from kernels.handle import GENERATOR
 from kernels.random import random_below, random_unit
 from kernels.ring import SHIFT
-from kernels.walk_view import goals_note, windows_ids, windows_note
+from kernels.walk_notes import goals_note, windows_ids, windows_note
 from replay.views import from_header
 from replay.views.view import from_json
 from tests import naive

@@ -1,0 +1,95 @@
+"""Lanes: copies of one field out of many slots, or zeros where there is none."""
+
+import numpy as np
+
+from kernels.addresses import (
+    copy,
+    copy_32,
+    load_int32,
+    load_int64,
+    store_int32,
+    store_int64,
+    store_uint8,
+)
+from kernels.jit import kernel
+from kernels.rows import ADDRESS, SIZE, STRIDE
+
+
+@kernel
+def bytes_clear(to: int, size: int) -> None:
+    """
+    Write zeros.
+
+    Parameters
+    ----------
+    to : int
+        Address of bytes that are *written*.
+    size : int
+
+    Notes
+    -----
+    Units: bytes.
+    Cost: O(size).
+    Errors: none; addresses are trusted.
+    Sharing: the bytes are the caller's.
+    Source: own.
+    """
+    done = 0
+    while done + 8 <= size:
+        store_int64(to + done, 0)
+        done += 8
+    while done < size:
+        store_uint8(to + done, 0)
+        done += 1
+
+
+@kernel
+def lanes_copy(plan: np.ndarray, field: int, to: int, lanes: np.ndarray) -> None:
+    """
+    Copy one field of several slots, or zeros where there is none.
+
+    Parameters
+    ----------
+    plan : (fields, 16) int64
+    field : int
+    to : int
+        Address of n rows of the field, *written*.
+    lanes : (n,) int64
+        Slots; -1 for zeros.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: O(n * bytes of the field).
+    Errors: none; addresses are trusted.
+    Sharing: as rows_get; the caller looks at the words after.
+    Source: own.
+    """
+    base = plan[field, ADDRESS]
+    stride = plan[field, STRIDE]
+    size = plan[field, SIZE]
+    # The switch on the commonest sizes outside the loop.
+    if size == 8:
+        for lane in range(lanes.size):
+            slot = lanes[lane]
+            store_int64(to + lane * 8, load_int64(base + slot * stride) if slot >= 0 else 0)
+        return
+    if size == 4:
+        for lane in range(lanes.size):
+            slot = lanes[lane]
+            store_int32(to + lane * 4, load_int32(base + slot * stride) if slot >= 0 else 0)
+        return
+    if size == 32:
+        for lane in range(lanes.size):
+            slot = lanes[lane]
+            if slot >= 0:
+                copy_32(to + lane * 32, base + slot * stride)
+            else:
+                bytes_clear(to + lane * 32, 32)
+        return
+    for lane in range(lanes.size):
+        slot = lanes[lane]
+        if slot >= 0:
+            copy(to + lane * size, base + slot * stride, size)
+        else:
+            bytes_clear(to + lane * size, size)
