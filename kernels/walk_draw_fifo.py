@@ -3,7 +3,7 @@
 import numpy as np
 
 from kernels.atomics import load
-from kernels.codes import EMPTY, HELD_BACK, TOO_FEW
+from kernels.codes import EMPTY, HELD_BACK, TOO_FEW, TOO_LARGE
 from kernels.fifo import CURSOR, fifo_lose, range_next
 from kernels.handle import (
     AGAIN,
@@ -91,7 +91,7 @@ def claim_fifo(handle: np.ndarray, ids: np.ndarray, weights: np.ndarray) -> int:
     -------
     int
         1, by which the weights were divided. EMPTY, TOO_FEW less the number of rows that could be
-        given out, or HELD_BACK: nothing was claimed.
+        given out, TOO_LARGE less the slots, or HELD_BACK: nothing was claimed.
 
     Notes
     -----
@@ -103,6 +103,8 @@ def claim_fifo(handle: np.ndarray, ids: np.ndarray, weights: np.ndarray) -> int:
     Source: own.
     """
     wanted = ids.size
+    if wanted > handle[STREAMS] * handle[ROWS]:
+        return TOO_LARGE - handle[STREAMS] * handle[ROWS]
     if handle[AGAIN] != 0:
         fifo_lose(handle, 0, wanted)
     if uniform_size(handle_heads(handle), handle[ROWS]) == 0:

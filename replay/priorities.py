@@ -112,19 +112,23 @@ def lap(td_errors: Any) -> npt.NDArray[Any]:
     return np.asarray(np.maximum(np.abs(errors), errors.dtype.type(1.0)))
 
 
-def sequence(td_errors: Any, mask: Any = None, eta: float = 0.9) -> npt.NDArray[Any]:
+def sequence(
+    td_errors: Any, mask: Any = None, eta: float = 0.9, *, time_major: bool = False
+) -> npt.NDArray[Any]:
     """
     Give eta * max |TD error| + (1 - eta) * mean |TD error| of each sequence.
 
     Parameters
     ----------
     td_errors : (batch, steps) array of float
-        Finite where they count. Transpose those of time-major batches.
+        Finite where they count; (steps, batch) where `time_major`, and the mask as well.
     mask : (batch, steps) array, optional
         True or above 0 for the steps that count, at least one of each sequence: not the burn-in,
         not what only fills a sequence up. None: all of them.
     eta : float
         0 gives the mean, 1 the maximum.
+    time_major : bool
+        The steps come first, as in batches of a `Sequence` that is time-major.
 
     Returns
     -------
@@ -141,14 +145,20 @@ def sequence(td_errors: Any, mask: Any = None, eta: float = 0.9) -> npt.NDArray[
     """
     share = _number("eta", eta, 1.0)
     errors = _array("td_errors", td_errors)
-    if errors.ndim != 2 or not errors.shape[1]:
-        raise InputError(f"td_errors has shape {errors.shape}, it must be (batch, steps)")
+    wanted = "(steps, batch)" if time_major else "(batch, steps)"
+    if errors.ndim != 2 or not errors.shape[0 if time_major else 1]:
+        raise InputError(f"td_errors has shape {errors.shape}, it must be {wanted}")
+    if time_major:
+        errors = errors.T
     if mask is None:
         steps: Any = errors.shape[1]
     else:
         counts = _array("mask", mask) > 0
+        counts = counts.T if time_major else counts
         if counts.shape != errors.shape:
-            raise InputError(f"mask has shape {counts.shape}, td_errors has {errors.shape}")
+            raise InputError(
+                f"mask has shape {np.shape(mask)}, td_errors has {np.shape(td_errors)}"
+            )
         steps = np.count_nonzero(counts, axis=1)
         for place in np.flatnonzero(steps == 0)[:1]:
             raise InputError(f"mask[{place}] has no step that counts")

@@ -225,3 +225,14 @@ def test_a_first_priority_that_cannot_be_is_refused(alpha, initial, said):
     with pytest.raises(replay.InputError, match=said):
         replay.Proportional(alpha=alpha, initial=initial)
     assert replay.Proportional(alpha=0.0, initial=1e300).initial == 1e300
+
+
+def test_time_major_sequences_are_those_of_the_other_axis():
+    generator = np.random.default_rng(3)
+    errors, mask = generator.normal(size=(4, 4)), generator.random((4, 4)) < 0.7
+    mask[:, 0] = True
+    wanted = priorities.sequence(errors, mask)
+    found = priorities.sequence(errors.T.copy(), mask.T.copy(), time_major=True)
+    assert found.tolist() == wanted.tolist()
+    with pytest.raises(replay.InputError, match=r"it must be \(steps, batch\)"):
+        priorities.sequence(errors[0], time_major=True)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from kernels.codes import HELD_BACK, MISMATCH, NO_PRIORITY, NOTICE
+from kernels.codes import HELD_BACK, MISMATCH, NO_PRIORITY, NOT_WHOLE, NOTICE
 from kernels.handle import NOTICED
 from replay.buffers.batch import batch_type
 from replay.errors import EmptyError, InputError, ReplayError, WaitTimeoutError
@@ -216,6 +216,8 @@ class Reader:
             if drawn == MISMATCH:
                 drawn = self._sampler.draw(ring, ids, weights, self._own_handle())
             try:
+                if drawn == NOT_WHOLE and self._gatherer.need:
+                    self._refuse_window(ring)
                 self._sampler.check(drawn)
                 if drawn != HELD_BACK:
                     self._finish(ring, flat, drawn, missed)
@@ -236,6 +238,16 @@ class Reader:
             ring.look_after(self._own_handle())
             drawn = self._object_draw(self._handle, flat)
             missed = self._gather(ring, flat) if drawn > 0 else -1
+
+    def _refuse_window(self, ring: Ring) -> None:
+        """Say what the view needs, and that no row has it."""
+        above = ""
+        if self._sampler is not None and self._sampler.prioritized:
+            above = " with a priority above 0"
+        raise EmptyError(
+            f"no row can be drawn: none of {ring.size} has its whole window, which is "
+            f"{self._gatherer.need}{above}"
+        )
 
     def _own_handle(self) -> Handle:
         assert self._handle is not None

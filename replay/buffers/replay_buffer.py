@@ -28,7 +28,7 @@ from replay.errors import (
 )
 from replay.memory.block import READY_WORD, Block
 from replay.memory.checkpoint import write_snapshot
-from replay.memory.fields import Schema
+from replay.memory.fields import Field, Schema
 from replay.memory.home import named_path
 from replay.memory.layout import Layout
 from replay.memory.limiter import RateLimiter
@@ -51,17 +51,21 @@ from replay.views.windows import Windows
 
 class ReplayBuffer(LearningWriter, Reader):
     """
-    Stores the last `capacity` transitions and draws batches out of them.
+    Stores the last `capacity` rows and draws batches out of them.
+
+    A row is a transition, as `add` takes it; with a view it is an observation, and an episode of T
+    steps takes T + 1 of them.
 
     Parameters
     ----------
     capacity : int
-        Transitions that are kept; the oldest goes first.
+        Rows that are kept; the oldest goes first.
     fields : mapping, Gymnasium spaces, or None
         What a transition is made of: names and dtypes, (dtype, shape) pairs or spaces; nested
         mappings for nested observations. None: the first transition shows it.
     sampler : Sampler
-        `Uniform()` or `Proportional(...)`.
+        Which rows a batch is made of: `Uniform()`, `Proportional(...)`, `Ranked(...)`,
+        `Recent(...)`, `Fifo()`, `Lifo()` or `Combined(...)`.
     view : View, optional
         Makes the buffer a log of steps, which `writer` takes, and says what a drawn row becomes:
         `Transition()`, `NStep(...)`, `FrameStack(...)`, `Sequence(...)`, `Episodes(...)`,
@@ -159,7 +163,7 @@ class ReplayBuffer(LearningWriter, Reader):
             if self._ring is None:
                 if self._closed:
                     raise ClosedError("the buffer is closed")
-                self._create(self._steps_schema(learn_schema(values)))
+                self._create(self._steps_schema(_float_reward(learn_schema(values))))
         return self._opened("step")
 
     def _start(self, name: str | None, path: pathlib.Path | None) -> None:
@@ -302,7 +306,8 @@ class ReplayBuffer(LearningWriter, Reader):
         view : View, optional
             None: the buffer's own.
         sampler : Sampler, optional
-            One without priorities, unless the view is the buffer's own; None: `Uniform()`.
+            One that keeps nothing in the block, so neither priorities nor the cursors of `Fifo`,
+            unless view and sampler are the buffer's own; None: `Uniform()`.
 
         Returns
         -------
@@ -334,7 +339,9 @@ class ReplayBuffer(LearningWriter, Reader):
         Returns
         -------
         int
-            How many were applied; ids whose rows were overwritten since are skipped and counted.
+            How many were applied. Ids whose rows were overwritten since are skipped and counted,
+            and with a view those that cannot be drawn, now or at all: whose windows are not whole
+            yet or no more, and those of `reset`.
 
         Raises
         ------
@@ -348,7 +355,7 @@ class ReplayBuffer(LearningWriter, Reader):
             ring = self._opened("update_priorities")
             if self._tree is None:
                 raise InputError(
-                    "this buffer samples uniformly and keeps no priorities: give it "
+                    f"this buffer samples by {self.sampler!r} and keeps no priorities: give it "
                     "sampler=replay.Proportional()"
                 )
             applied = self._tree.update(ring.handle, ids, priorities)
@@ -377,12 +384,16 @@ class ReplayBuffer(LearningWriter, Reader):
         return len(self) == self._capacity
 
     def is_ready(self, batch_size: int) -> bool:
-        """Say whether `batch_size` rows are stored."""
+        """
+        Say whether `batch_size` rows are stored.
+
+        With a view they may be fewer that can be drawn: `sample(n, timeout=...)` waits for those.
+        """
         return len(self) >= batch_size
 
     def wait(self, size: int = 1, timeout: float | None = None) -> bool:
         """
-        Wait until some rows are stored.
+        Wait until some rows are stored; with a view see `is_ready`.
 
         Parameters
         ----------
@@ -472,7 +483,7 @@ class ReplayBuffer(LearningWriter, Reader):
         """
         self._opened("priorities")
         if self._tree is None:
-            raise InputError("this buffer samples uniformly and keeps no priorities")
+            raise InputError(f"this buffer samples by {self.sampler!r} and keeps no priorities")
         return self._tree
 
     def column(self, name: str) -> npt.NDArray[Any]:
@@ -504,7 +515,8 @@ class ReplayBuffer(LearningWriter, Reader):
         -------
         dict of str to int or float
             size: rows stored. added: rows ever added. sampled, batches: rows and batches drawn.
-            updated, stale: priorities applied, and skipped because their row was overwritten.
+            updated, stale: priorities applied, and skipped because their row was overwritten
+            or, with a view, cannot be drawn.
             redrawn: rows drawn again because a writer passed by. burnt: tickets that found their
             slot taken.
             saturated: priorities above the largest that fits. repairs: processes that died with
@@ -649,9 +661,11 @@ class ReplayBuffer(LearningWriter, Reader):
         home += f", path={str(self.path)!r}" if self.path else ""
         if self._closed:
             return f"<ReplayBuffer closed{home}>"
+        view = "" if self._view is None else f"{self._view!r}, "
+        streams = "" if self.streams == 1 else f", streams={self.streams}"
         return (
-            f"<ReplayBuffer {len(self)} of {self._capacity} rows, {self.sampler!r}, fields "
-            f"{', '.join(self.fields) or 'not known yet'}{home}>"
+            f"<ReplayBuffer {len(self)} of {self._capacity} rows, {view}{self.sampler!r}, fields "
+            f"{', '.join(self.fields) or 'not known yet'}{streams}{home}>"
         )
 
     def __reduce__(self) -> Any:
@@ -661,6 +675,14 @@ class ReplayBuffer(LearningWriter, Reader):
                 "to it, and a private one is memory of this process alone"
             )
         return ReplayBuffer._attach, (self.name, None if self.path is None else str(self.path))
+
+
+def _float_reward(schema: Schema) -> Schema:
+    """Have rewards that were learned be float32: a first one of 1 says nothing about the next."""
+    reward = schema.nodes.get("reward")
+    if isinstance(reward, Field) and reward.dtype.kind in "biuf":
+        return Schema({**schema.nodes, "reward": Field(np.float32, reward.shape)})
+    return schema
 
 
 def _refuse_rows(*_: Any) -> int:

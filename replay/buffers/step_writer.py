@@ -180,8 +180,8 @@ class StepWriter:
             if holds_stream(ring, self._handle, self._stream):
                 raise
         raise StepError(
-            f"stream {self._stream} has another writer by now: this one has lost it, and stored "
-            "nothing"
+            f"stream {self._stream} has another writer by now, or was restored: this one has lost "
+            "it, and stored nothing"
         )
 
     def _learn(self, values: dict[str, Any]) -> None:

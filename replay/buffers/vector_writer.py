@@ -192,7 +192,7 @@ class VectorWriter:
         if over.size:
             shown = ", ".join(map(str, over[:8].tolist())) + (", ..." if over.size > 8 else "")
             raise StepError(
-                f"environment {shown} has no episode: reset it first, or name it in `first`"
+                f"no episode in environment {shown}: reset first, or name it in `first`"
             )
 
     def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -273,7 +273,7 @@ class VectorWriter:
         stored = int((ids[:done] >= 0).sum())
         said = f"; the rows of {stored} environments before it were stored"
         if not holds_stream(ring, self._handle, stream):
-            raise StepError(f"stream {stream} has another writer by now{said}")
+            raise StepError(f"stream {stream} has another writer by now, or was restored{said}")
         raise JammedError(
             f"stream {stream} has no free slot: writers that live hold all of them{said}"
         )

@@ -38,8 +38,8 @@ class ViewReader(Reader):
         # Its parts were laid out with the block.
         if sampler != buffer.sampler and sampler.to_json().keys() & {"tree", "cursors"}:
             raise InputError(
-                f"sampler is {sampler!r}: what it keeps was not laid out with the buffer, whose "
-                f"sampler is {buffer.sampler!r}"
+                f"sampler is {sampler!r}, which keeps something in the block: only the buffer's "
+                f"own can, {buffer.sampler!r}; a reader takes Uniform, Recent or Lifo"
             )
         if sampler.prioritized and view != buffer.view:
             raise InputError(f"view is {view!r}: the buffer's priorities are of {buffer.view!r}")

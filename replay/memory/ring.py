@@ -34,6 +34,7 @@ from replay.memory.members import Members
 from replay.memory.owner import is_this_process, warn_owner_gone
 from replay.memory.repair import Repaired, repair
 from replay.memory.waiting import Waiting
+from replay.memory.window import STEP
 
 #: Seconds between two looks at who has died, where something was noticed; and after a repair that
 #: somebody who is stopped did not let finish.
@@ -437,7 +438,8 @@ class Ring:
         field, place = self.fields.get(name), self.layout.places.get(name)
         if field is None or place is None:
             raise FieldError(
-                f"there is no field {name!r}, the fields are {', '.join(self.fields)}"
+                f"there is no field {name!r}, the fields are "
+                f"{', '.join(known for known in self.fields if known != STEP)}"
             )
         part = self.block.part(place.part)
         if place.part != "records":

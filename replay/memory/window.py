@@ -13,7 +13,9 @@ from replay.memory.fields import Field, Schema
 #: The field that numbers the rows of an episode, behind those of the user.
 STEP = "step"
 #: What a view makes of the log by itself.
-MADE = ("next_obs", "terminated", "truncated", "discount", "mask", "lengths", STEP)
+MADE = ("next_obs", "terminated", "truncated", "discount", "mask", "lengths", "relabelled", STEP)
+#: What the methods of writers take besides.
+_TAKEN = ("first",)
 _MOST = 1 << 30
 
 
@@ -63,6 +65,20 @@ class Window:
     def rows(self) -> int:
         """Rows of a stream that one drawn row needs."""
         return self.ahead + self.stack
+
+    @property
+    def need(self) -> str:
+        """What a row needs to be drawn, in words."""
+        if self.episode:
+            return f"a finished episode of at most {self.ahead} steps"
+        need = (
+            "1 step" if self.ahead == 1 else f"{self.ahead} steps, or those up to an episode's end"
+        )
+        if self.burn_in:
+            need += f", more than {self.burn_in} of them"
+        if self.stack > 1:
+            need += f", with {self.stack} observations before each"
+        return f"{need}, of an episode that is over" if self.ended else need
 
     def check(self, capacity: int, streams: int) -> None:
         """
@@ -124,6 +140,9 @@ def with_step(schema: Schema) -> Schema:
             f"field {taken[0]!r} comes by itself in a log of steps: leave "
             f"{', '.join(map(repr, taken))} out of fields"
         )
+    for name in _TAKEN:
+        if name in schema.nodes:
+            raise InputError(f"field name {name!r} is taken: writers of steps have it")
     if "obs" not in schema.nodes:
         raise InputError(
             f"a log of steps needs a field 'obs', the fields are {', '.join(schema.nodes)}"

@@ -54,8 +54,9 @@ class Proportional(Sampler):
         The priority that every new row enters with; 0 or more, and `initial ** alpha` at most
         2 ** 14. `epsilon` is not added to it. With 0 a row is not drawn before
         `update_priorities` has given it a priority, as its actor may (Horgan et al., 2018,
-        Distributed Prioritized Experience Replay, section 3). None: the largest so far, so that
-        new rows are drawn soon.
+        Distributed Prioritized Experience Replay, section 3); with a view once its window is
+        whole, since before it nothing can be set. None: the largest so far, so that new rows are
+        drawn soon.
     decay : float
         Of a log of steps: each priority that is set is passed back along its episode, to the step
         before it times `decay`, and so on until a hundredth is left of it, where that is more than

@@ -185,7 +185,7 @@ class Sampler(abc.ABC):
         if code <= TOO_LARGE:
             raise InputError(
                 f"batch_size is above {TOO_LARGE - code:.0f}, the most rows that a batch of this "
-                "buffer can have without replacement"
+                "buffer can have where no row comes twice"
             )
         if code <= TOO_FEW:
             raise EmptyError(

@@ -22,6 +22,8 @@ class Rows:
 
     #: Sizes of the axes before that of the batch; None: there are none.
     leads: tuple[int, ...] | None = None
+    #: What a row needs to be drawn, in words: nothing but itself.
+    need = ""
     #: A batch is complete once its rows are whole, and can always be drawn.
     complete = None
     lacks = ""

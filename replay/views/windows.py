@@ -38,6 +38,8 @@ class Windows:
         recipe.check(layout.schema)
         recipe.window.check(layout.capacity, layout.streams)
         self._ring = ring
+        #: What a row needs to be drawn, in words.
+        self.need = recipe.window.need
         self.batch = recipe.batch(layout.schema)
         outputs = recipe.outputs(layout.schema).values()
         #: Sizes of the axes before that of the batch, 0 for none; None: no array has one.

@@ -257,13 +257,23 @@ def test_a_first_step_that_cannot_be_shows_nothing(walk):
         with pytest.raises(replay.ReplayError, match="reset"):
             writer.step(0, 1, 1.0)
         writer.reset(0)
-        for wrong in ({"action": 1}, {"action": 1, "reward": "1"}, {"action": 1, "reward": 1}):
+        for wrong in ({"action": 1}, {"action": 1, "reward": "1"}, {"action": 1, "reward": [1]}):
             with pytest.raises(replay.InputError, match="reward"):
                 writer.step(1, **wrong)
         with pytest.raises(replay.InputError, match="'mask'"):
             writer.step(1, 1, 1.0, mask=True)
         writer.step(1, 1, 1.0, True)
         assert buffer.sample(3).obs.tolist() == [0] * 3
+
+
+@pytest.mark.parametrize("reward", [1, True, np.int8(1), 1.0, np.float64(1)])
+def test_a_reward_that_is_learned_is_a_float_whatever_the_first_one_is(walk, reward):
+    with opened("private", 20, None, view=replay.Transition(), seed=0) as buffer:
+        writer = buffer.writer()
+        writer.reset(0)
+        writer.step(1, 1, reward)
+        writer.step(2, 1, 0.5)
+        assert buffer.fields["reward"] == replay.Field(np.float32)
 
 
 # who writes

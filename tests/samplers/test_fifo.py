@@ -114,6 +114,10 @@ class FifoMachine(RuleBasedStateMachine):
         left = np.count_nonzero(self.buffer._ring.block.part("cursors")[:, RANGES:], axis=1)
         gaps = np.array([self.twin.gaps(stream) for stream in range(streams)])
         room = bool((gaps + left <= GAPS_END - RANGES)[gaps > 0].all())
+        if count > self.buffer.capacity:
+            with pytest.raises(replay.InputError, match=f"above {self.buffer.capacity},"):
+                self.buffer.sample(count)
+            return
         if unread < count:
             with pytest.raises(replay.EmptyError, match=f"empty|{unread} rows are unread"):
                 self.buffer.sample(count)
