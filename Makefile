@@ -34,32 +34,36 @@ test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, w
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not compiled and not processes" --cov $(LANE)
 
 # A cache of its own: a warm one would switch the checks off. What kills processes at every step
-# compiles kernels of its own kind, whose indices are those of the others.
+# compiles kernels of its own kind, whose indices are those of the others; what is built on buffers
+# brings no kernels.
 test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q -m "not processes" $(LANE) \
-		--ignore tests/buffers/test_killed.py --ignore tests/kernels/test_faults.py
+		--ignore tests/buffers/test_killed.py --ignore tests/kernels/test_faults.py \
+		$(addprefix --ignore tests/,compat commands integrations)
 
 # What needs PyTorch, Jupyter, Spin or a minute has a lane of its own.
 LANE := -n auto --maxprocesses 4 \
 	$(addprefix --ignore tests/,demo notebooks model stress)
 
 test-demo: $(VENV)/demo.stamp $(VENV)/test.stamp  ## Tests of the demo, with PyTorch
-	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/demo
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q -n 2 tests/demo
 
 test-notebooks: $(VENV)/notebooks.stamp $(VENV)/test.stamp  ## Execute the notebooks
-	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q tests/notebooks
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q -n 2 tests/notebooks
 
 test-model: $(VENV)/test.stamp  ## Check the protocol of a slot in every order of steps, with Spin
-	$(BIN)/python -m pytest -q tests/model
+	$(BIN)/python -m pytest -q -n 2 tests/model
 
 # Longer: REPLAY_STRESS_SECONDS=3600 make test-stress
 test-stress: $(VENV)/test.stamp  ## Kill writers and learners at random: a minute each of the two harshest trials
 	REPLAY_STRESS_SECONDS=$${REPLAY_STRESS_SECONDS:-60} NUMBA_CACHE_DIR=$(CACHE)/compiled \
 		$(BIN)/python -m pytest -q -rP -n 2 tests/stress
 
+# Two halves at a time: what is run once is not timed.
 bench-quick: $(VENV)/bench.stamp  ## Run every benchmark once
-	cd asv_benchmarks && ../$(BIN)/python -m asv machine --yes && \
-		../$(BIN)/python -m asv run --quick --python=same --dry-run --show-stderr
+	cd asv_benchmarks && ../$(BIN)/python -m asv machine --yes
+	cd asv_benchmarks && printf '%s\n' '^[a-m]' '^[n-z]' | xargs -P 2 -I HALF \
+		../$(BIN)/python -m asv run --quick --python=same --dry-run --show-stderr --bench HALF
 
 $(VENV)/bin/python:
 	@echo "setting up $(VENV)"

@@ -97,7 +97,7 @@ def leaves_decay(handle: np.ndarray, identity: int) -> None:
     step = step_of(view, slot) >> STEP_SHIFT
     if load(records, slot * records.shape[1]) != (ticket + 1) << SHIFT:
         return
-    first = slot - ticket % rows
+    first = slot - slot % rows
     share = np.float64(leaf)
     member = handle_member(handle)
     for back in range(1, min(min(handle[REACH], step - 1), rows - 1) + 1):
@@ -110,7 +110,7 @@ def leaves_decay(handle: np.ndarray, identity: int) -> None:
             continue
         store(member, DOUBT, -(before + 1))
         leaf_raise(handle, before, value)
-        if not row_follows(handle, slot, ticket, step, -back):
+        if not slot_whole(handle, before):
             leaf_settle(handle, before)
         store(member, DOUBT, 0)
 

@@ -141,7 +141,7 @@ def doubt_repair(handle: np.ndarray, doubt: int) -> bool:
         slot, ticket = ring_locate(doubt - 1, streams, rows)
         records = handle_records(handle)
         word = load(records, slot * records.shape[1])
-        if word & 1 == 0 and ring_ticket(word) == ticket:
+        if word & 1 == 0 and ring_ticket(word) == ticket and slot_whole(handle, slot):
             # It is the row that the priority was for.
             return False
     if slot >= streams * rows:

@@ -73,6 +73,31 @@ def leaf_put(handle: np.ndarray, slot: int, value: int) -> None:
 
 
 @kernel
+def leaf_enter(handle: np.ndarray, slot: int, value: int) -> None:
+    """
+    Set the first leaf of a slot whose window has become whole, unless it has one.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+    slot : int
+    value : int
+        0 sets none.
+
+    Notes
+    -----
+    Units: leaf units.
+    Cost: as leaf_put; a load where the leaf is there already.
+    Errors: none.
+    Sharing: as leaf_put.
+    Source: own.
+    """
+    if value != 0 and tree_get(handle_tree(handle), handle_levels(handle), slot) == 0:
+        leaf_put(handle, slot, value)
+
+
+@kernel
 def leaf_begin(handle: np.ndarray, slot: int, ticket: int, step: int, back: int) -> int:
     """
     Say the first leaf of a row whose window is whole but for what lies before it.
@@ -140,7 +165,7 @@ def leaves_close(handle: np.ndarray, slot: int, ticket: int, step: int) -> None:
     """
     view = handle_view(handle)
     rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - ticket % rows
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
     flags = view[FLAGS]
     back = max(view[BURN_IN], 1)
     last = min(view[AHEAD] - 2, step - 1)
@@ -154,8 +179,7 @@ def leaves_close(handle: np.ndarray, slot: int, ticket: int, step: int) -> None:
         last = step - 1 if step < rows else min(step - 1, rows - 1 - view[STACK])
     while back <= last:
         value = leaf_begin(handle, slot, ticket, step, back)
-        if value != 0:
-            leaf_put(handle, slot_beside(first, rows, slot, -back), value)
+        leaf_enter(handle, slot_beside(first, rows, slot, -back), value)
         back += 1
 
 
@@ -217,7 +241,7 @@ def leaves_cut(handle: np.ndarray, slot: int, ticket: int) -> None:
     """
     view = handle_view(handle)
     rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - ticket % rows
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
     records = handle_records(handle)
     # Tickets in between may have found no slot, or died with their writer.
     for back in range(1, min(min(ticket, rows - 1), HOLES) + 1):
@@ -228,10 +252,52 @@ def leaves_cut(handle: np.ndarray, slot: int, ticket: int) -> None:
         step = number >> STEP_SHIFT
         if step > 0 and number & ENDED_BITS == 0:
             leaves_close(handle, last, ticket - back, step)
-            value = leaf_last(handle, last, ticket - back, step)
             if view[AHEAD] > 1 or view[FLAGS] & (EPISODE | ENDED) != 0:
-                leaf_put(handle, last, value)
+                leaf_enter(handle, last, leaf_last(handle, last, ticket - back, step))
+            # Of one that died with the step that was to make them long enough.
+            for short in range(min(view[BURN_IN], step)):
+                leaf_put(handle, slot_beside(first, rows, last, -short), 0)
         return
+
+
+@kernel
+def leaves_complete(handle: np.ndarray, slot: int, ticket: int) -> None:
+    """
+    Set the leaves of earlier rows whose windows a row makes whole.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+    slot : int
+        Of the row.
+    ticket : int
+        The row's.
+
+    Notes
+    -----
+    Units: leaf units.
+    Cost: O(log capacity) a leaf that changes: one a step, AHEAD at an episode's end.
+    Errors: none.
+    Sharing: the one writer of the stream; the caller has entered. Called before the row's commit,
+    so that a writer that dies leaves no row without its leaf, and after it: a learner that was
+    late, with a priority for what was in one of these slots before, has set it to 0 if it has
+    seen a window that lacked this row.
+    Source: own.
+    """
+    view = handle_view(handle)
+    rows = handle[ROWS]
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
+    number = step_of(view, slot)
+    step = number >> STEP_SHIFT
+    if step == 0 or not row_follows(handle, slot, ticket, step, -1):
+        leaves_cut(handle, slot, ticket)
+    back = view[AHEAD] - 1
+    if view[FLAGS] & (EPISODE | ENDED) == 0 and 0 < back < step:
+        value = leaf_begin(handle, slot, ticket, step, back)
+        leaf_enter(handle, slot_beside(first, rows, slot, -back), value)
+    if step > 0 and number & ENDED_BITS != 0:
+        leaves_close(handle, slot, ticket, step)
 
 
 @kernel
@@ -265,29 +331,20 @@ def step_leaves(handle: np.ndarray, slot: int, ticket: int) -> int:
     tree = handle_tree(handle)
     levels = handle_levels(handle)
     rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - ticket % rows
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
     # What reaches back to the row that was here has lost it.
     for ahead in range(1, min(view[STACK], rows - 1) + 1):
         beside = slot_beside(first, rows, slot, ahead)
         if tree_get(tree, levels, beside) != 0 and step_of(view, beside) >> STEP_SHIFT >= ahead:
             leaf_put(handle, beside, 0)
+    leaves_complete(handle, slot, ticket)
     number = step_of(view, slot)
     step = number >> STEP_SHIFT
-    ended = number & ENDED_BITS != 0
     own = 0
-    if step == 0 or not row_follows(handle, slot, ticket, step, -1):
-        leaves_cut(handle, slot, ticket)
     if step > 0:
-        back = view[AHEAD] - 1
-        if view[FLAGS] & (EPISODE | ENDED) == 0 and step > back:
-            value = leaf_begin(handle, slot, ticket, step, back)
-            if back == 0:
-                own = value
-            elif value != 0:
-                leaf_put(handle, slot_beside(first, rows, slot, -back), value)
-        if ended:
-            leaves_close(handle, slot, ticket, step)
-            if view[AHEAD] > 1 or view[FLAGS] & (EPISODE | ENDED) != 0:
-                own = leaf_last(handle, slot, ticket, step)
+        if view[FLAGS] & (EPISODE | ENDED) == 0 and view[AHEAD] == 1:
+            own = leaf_begin(handle, slot, ticket, step, 0)
+        elif number & ENDED_BITS != 0:
+            own = leaf_last(handle, slot, ticket, step)
     leaf_put(handle, slot, own)
     return own

@@ -38,7 +38,7 @@ from kernels.rows import SIZE, rows_put
 from kernels.walk_add import PATIENCE, WATCH
 from kernels.walk_leaf import leaf_settle
 from kernels.walk_limit import insert_claim
-from kernels.walk_step import leaf_put, step_leaves
+from kernels.walk_step import leaf_enter, leaves_complete, step_leaves
 
 
 @kernel
@@ -135,10 +135,9 @@ def rows_step(
             fault_point(COUNTED)
         ring_commit(records, slot, ticket)
         if handle[TREE] != 0:
-            if leaf != 0:
-                # Again: a learner that was late, with a priority for the row that was here, has
-                # set it to 0 if it has seen a slot in its writer's hands.
-                leaf_put(handle, slot, leaf)
+            # Again, for a learner that was late, see leaves_complete; so for the row's own.
+            leaves_complete(handle, slot, ticket)
+            leaf_enter(handle, slot, leaf)
             member_leave(handle_member(handle), INSIDE)
         ids[stored] = ticket * handle[STREAMS] + stream
         stored += 1

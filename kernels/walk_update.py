@@ -190,7 +190,7 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
                 difference = leaf_swap(handle, slot, leaf)
             else:
                 difference = tree_exchange(tree, levels, slot, leaf)
-            if load(records, slot * width) != word:
+            if load(records, slot * width) != word or (viewed and not slot_whole(handle, slot)):
                 difference += leaf_exchange(handle, slot)
             else:
                 applied += 1

@@ -159,7 +159,7 @@ def row_follows(handle: np.ndarray, slot: int, ticket: int, step: int, distance:
     Source: own.
     """
     rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - ticket % rows
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
     beside = slot_beside(first, rows, slot, distance)
     records = handle_records(handle)
     if load(records, beside * records.shape[1]) != (ticket + distance + 1) << SHIFT:
@@ -241,7 +241,7 @@ def row_cut(handle: np.ndarray, slot: int, ticket: int, step: int, distance: int
     Source: own.
     """
     rows = handle[ROWS]
-    first = slot - ticket % rows
+    first = slot - slot % rows
     records = handle_records(handle)
     wanted = ticket + distance
     beside = slot_beside(first, rows, slot, distance)
@@ -304,7 +304,7 @@ def episode_rest(
             else:
                 high = middle
     rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - ticket % rows
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
     last = slot_beside(first, rows, slot, low)
     if step_of(handle_view(handle), last) & ENDED_BITS != 0:
         return low + 1, True
@@ -407,7 +407,7 @@ def window_full(handle: np.ndarray, slot: int, word: int, step: int) -> bool:
     if view[FLAGS] & (EPISODE | ENDED) != 0:
         return False
     rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - ring_ticket(word) % rows
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
     records = handle_records(handle)
     back = min(step, view[STACK])
     beside = slot_beside(first, rows, slot, -back)

@@ -295,7 +295,7 @@ class ReplayBuffer(LearningWriter, Reader):
             raise InputError(
                 "this buffer has no view: give it view=replay.Transition() to write steps"
             )
-        return VectorWriter(self, self.streams - first if streams is None else streams, first)
+        return VectorWriter(self, streams, first)
 
     def reader(self, view: View | None = None, sampler: Sampler | None = None) -> "ViewReader":
         """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernels.codes import NOTICED_ID
 from kernels.view import STEP_SHIFT, TERMINATED_BIT, TRUNCATED_BIT
 from replay.buffers.writer import Writer
 from replay.errors import FieldError, InputError, JammedError, StepError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _BOOL = Field(bool)
 #: What needs no second look.
 _BOOLS = (bool, np.bool_)
-#: Steps that a number has room for; the log is cut after so many, which costs one transition.
+#: Steps that a number has room for; the log is cut after so many, as a writer's death cuts it.
 MOST_STEPS = (1 << (31 - STEP_SHIFT)) - 1
 
 
@@ -28,9 +29,9 @@ class StepWriter:
     """
     Writes the steps of one environment.
 
-    A stream has one writer of steps at a time. In one process the newest has it, and the one
-    before raises at its next call; the stream of another process's writer cannot be had while that
-    one lives.
+    A stream has one writer of steps at a time. Of one opened buffer the newest has it, and the one
+    before raises at its next call; the stream of another opening's writer, in whichever process,
+    cannot be had while that one lives. A writer is for one thread.
 
     Parameters
     ----------
@@ -102,9 +103,7 @@ class StepWriter:
             self._step = 1
             return -1
         row = tuple(obs if name == "obs" else self._zeros[name] for name in self._names)
-        identity = self._store(row)
-        self._step = 1
-        return identity
+        return self._store(row, 1)
 
     def step(
         self,
@@ -156,16 +155,25 @@ class StepWriter:
         if self._writer is None:
             self._learn({"obs": obs, "action": action, "reward": reward, **extras})
         if self._plain and not extras and action is not None and reward is not None:
-            identity = self._store((obs, action, reward, number))
+            row: tuple[Any, ...] = (obs, action, reward, number)
         else:
             values = {"obs": obs, "action": action, "reward": reward, **extras}
-            identity = self._store(order(self._names, values, number))
-        self._step = 0 if ended else self._step % MOST_STEPS + 1
-        return identity
+            row = order(self._names, values, number)
+        return self._store(row, 0 if ended else self._step % MOST_STEPS + 1)
 
-    def _store(self, row: tuple[Any, ...]) -> int:
+    def _store(self, row: tuple[Any, ...], after: int) -> int:
+        """Store a row, and say which step comes after it."""
         identity = self._object_add(self._handle, row)
-        return identity if identity >= 0 else self._store_slowly(row, identity)
+        if NOTICED_ID < identity < 0:
+            identity = self._store_slowly(row, identity)
+        self._step = after
+        if identity >= 0:
+            return identity
+        # Stored, whatever comes of looking after the dead.
+        assert self._writer is not None
+        assert self._writer._ring is not None
+        self._writer._ring.look_after(self._handle)
+        return NOTICED_ID - identity
 
     def _store_slowly(self, row: tuple[Any, ...], code: int) -> int:
         writer = self._writer
@@ -191,8 +199,10 @@ class StepWriter:
         if self._writer is None:
             self._begin(ring)
             first, step = self._first, self._step
+            # Until it is stored there is no episode.
+            self._first, self._step = None, 0
             self.reset(first)
-            self._first, self._step = None, step
+            self._step = step
 
 
 def order(names: tuple[str, ...], values: dict[str, Any], number: Any) -> tuple[Any, ...]:

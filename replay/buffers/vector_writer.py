@@ -30,8 +30,8 @@ class VectorWriter:
     ----------
     buffer : ReplayBuffer
         With a view.
-    streams : int
-        How many, n.
+    streams : int, optional
+        How many, n; None: all from `first` on.
     first : int
         The stream of environment 0.
 
@@ -41,7 +41,13 @@ class VectorWriter:
         There are no such streams, or a writer of another process has one of them.
     """
 
-    def __init__(self, buffer: "ReplayBuffer", streams: int, first: int = 0) -> None:
+    def __init__(self, buffer: "ReplayBuffer", streams: int | None, first: int = 0) -> None:
+        if streams is None and isinstance(first, int) and 0 <= first < buffer.streams:
+            streams = buffer.streams - first
+        elif streams is None:
+            raise InputError(
+                f"first is {first!r}, this buffer has streams 0 to {buffer.streams - 1}"
+            )
         for name, value, low in (("streams", streams, 1), ("first", first, 0)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
                 raise InputError(f"{name} is {value!r}, it must be an int, {low} or more")
@@ -236,9 +242,12 @@ class VectorWriter:
         stored = ids.size
         if ids.max() >= 0:
             stored = self._object_spread(self._handle, row, ids)
-        if stored != ids.size:
+        if stored not in (ids.size, NOTICE):
             ids = self._store_slowly(row, ids, after, stored)
         self._steps[ids >= 0] = after[ids >= 0]
+        if stored == NOTICE and self._ring is not None:
+            # They are stored, whatever comes of looking after the dead.
+            self._ring.look_after(self._handle)
         return ids
 
     def _store_slowly(
@@ -285,7 +294,9 @@ class VectorWriter:
         }
         self._begin(self._buffer._learn_steps(named))
         first, self._first = self._first, None
+        # Until it is stored there is no episode.
         steps = self._steps.copy()
+        self._steps[:] = 0
         self.reset(first)
         self._steps[:] = steps
 

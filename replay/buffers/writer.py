@@ -44,7 +44,8 @@ class Writer:
         """Let every add end in `stub`, which gives a code."""
         self._object_add: Callable[..., int] = stub
         self._object_extend: Callable[..., int] = stub
-        self._row_bytes = 1
+        # No batch is a long one: each goes to the stub.
+        self._row_bytes = 0
         self._fields = -1
 
     def _open(self, ring: Ring, handle: Handle) -> None:

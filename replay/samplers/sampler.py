@@ -226,4 +226,7 @@ def from_json(described: Any) -> Sampler:
     if not isinstance(described, dict) or described.get("kind") not in tuple(kinds):
         raise InputError(f"sampler {described!r} is none of {', '.join(kinds)}")
     reader: Any = kinds[described["kind"]]
-    return reader.read(described)  # type: ignore[no-any-return]
+    try:
+        return reader.read(described)  # type: ignore[no-any-return]
+    except (OverflowError, RecursionError) as error:
+        raise InputError(f"sampler cannot be: {error}") from None

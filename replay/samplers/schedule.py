@@ -4,6 +4,9 @@ import dataclasses
 
 from replay.errors import InputError
 
+#: More than a float64 can tell apart would not be a line.
+MOST_STEPS = 1 << 53
+
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
@@ -27,8 +30,11 @@ class Linear:
     steps: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(f"steps is {self.steps!r}, it must be an int, 1 or more")
+        known = isinstance(self.steps, int) and not isinstance(self.steps, bool)
+        if not known or not 1 <= self.steps <= MOST_STEPS:
+            raise InputError(
+                f"steps is {self.steps!r}, it must be an int, 1 or more, at most {MOST_STEPS}"
+            )
 
     def __call__(self, batches: int) -> float:
         """Give the value after so many batches."""

@@ -14,6 +14,8 @@ from replay.memory.window import STEP, Window
 from replay.views.relabel import RELABELLED, Relabel
 
 _BOOL = Field(bool)
+#: NumPy keeps the size of an element in 32 bits.
+_MOST_BYTES = (1 << 31) - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +115,12 @@ class Recipe:
                 )
         if self.relabel is not None:
             self.relabel.check(schema)
+        for name, output in self.outputs(schema).items():
+            if output.field.nbytes > _MOST_BYTES:
+                raise InputError(
+                    f"a row of a batch has {output.field.nbytes} bytes of {name!r}, the most is "
+                    f"{_MOST_BYTES}"
+                )
 
     def outputs(self, schema: Schema) -> dict[str, Output]:
         """

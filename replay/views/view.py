@@ -68,7 +68,7 @@ def from_json(described: Any) -> View:
         view = kinds[described["kind"]].read(described)
         if view.to_json() == described:
             return view
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"view {described!r} cannot be: {error}") from None
     raise InputError(f"view {described!r} contradicts itself")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import replay
-from kernels import walk_step_add, walk_update, walk_view
+from kernels import walk_leaf, walk_step_add, walk_update, walk_view
 from kernels.jit import INTERPRETED
 from kernels.ring import ring_claim, ring_commit
 from kernels.window import slot_whole
@@ -151,6 +151,43 @@ def test_a_late_update_of_a_row_that_is_gone_does_not_hide_the_new_one(monkeypat
             play.step(0)
 
         naive.together(learner, writer)
+        play.check()
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="kernels cannot be halted in the middle")
+def test_a_late_priority_for_a_stack_that_is_broken_is_taken_back(monkeypatch):
+    """A step overwrites what the stack reaches back to, between the look and the exchange."""
+    view = replay.FrameStack(3)
+    with playing(view, 8, sampler=replay.Proportional(alpha=1.0)) as play:
+        play.episode(0, 7, "")
+        swap, steps = walk_update.leaf_swap, iter([0])
+
+        def late(*arguments):
+            if next(steps, None) is not None:
+                play.step(0)
+            return swap(*arguments)
+
+        monkeypatch.setattr(walk_update, "leaf_swap", late)
+        play.buffer.update_priorities([3], [50.0])
+        monkeypatch.undo()
+        play.check()
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="kernels cannot be halted in the middle")
+def test_a_late_look_at_an_open_window_does_not_hide_its_row(monkeypatch):
+    """A learner sets the leaf of what is no row of its own any more, before a window's commit."""
+    with playing(replay.NStep(3, 0.5), 8, sampler=replay.Proportional(alpha=1.0)) as play:
+        play.episode(0, 9, "")
+
+        def commit(*arguments):
+            # Ticket 8's window becomes whole by this very row.
+            slot = 8 % 8
+            walk_leaf.leaf_settle(play.buffer.handle, slot)
+            ring_commit(*arguments)
+
+        monkeypatch.setattr(walk_step_add, "ring_commit", commit)
+        play.step(0)
+        monkeypatch.undo()
         play.check()
 
 

@@ -4,6 +4,7 @@ Views that cannot be: each is an error of ours that names the field, the value a
 What can be known at construction is said there; the rest at the draw, and the buffer is as it was.
 """
 
+import contextlib
 import math
 import os
 
@@ -420,3 +421,63 @@ def test_a_draw_that_was_refused_shifts_no_later_one(sampler):
                 writer.step(step)
             drawn.append(buffer.sample(8).ids.tolist())
     assert drawn[0] == drawn[1]
+
+
+def test_many_rows_at_once_are_refused_like_one():
+    with opened("private", 100, {"obs": np.int64}, view=replay.Transition()) as buffer:
+        rows = np.zeros(70_000, np.int64)
+        for values in ((rows,), (rows, rows)):
+            with refused(buffer, replay.InputError, "writer"):
+                buffer.extend(*values)
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+@pytest.mark.parametrize("name", ["stack of 4 of 3 steps", "recurrent", "episodes"])
+def test_words_that_somebody_made_up_lead_nowhere_else(name, streams):
+    generator = np.random.default_rng(4)
+    with playing(VIEWS[name], 24, streams) as play:
+        for stream in range(streams):
+            play.episode(stream, 30, "")
+        ring = play.buffer._ring
+        words = ring.block.part("records")[:, 0]
+        whole = words.copy()
+        for _ in range(fewer(200, 4)):
+            words[:] = np.where(
+                generator.random(words.size) < 0.3,
+                generator.integers(0, 1 << int(generator.integers(14, 62)), words.size) & ~1,
+                whole,
+            )
+            with contextlib.suppress(replay.EmptyError):
+                play.buffer.sample(16)
+
+
+@pytest.mark.parametrize("what", ["alpha", "epsilon", "steps", "discount"])
+def test_a_number_that_no_float_holds_is_a_damaged_file(what):
+    huge = 10**400
+    sampler = replay.Proportional().to_json()
+    view = replay.NStep(2, 0.5).to_json()
+    if what == "discount":
+        view["discount"] = huge
+    elif what == "steps":
+        sampler["beta"] = [0.4, 1.0, huge]
+    else:
+        sampler[what] = huge
+    read = replay.views.view.from_json if what == "discount" else replay.samplers.from_json
+    with pytest.raises(replay.InputError):
+        read(view if what == "discount" else sampler)
+
+
+def test_a_row_of_a_batch_has_a_largest_size():
+    fields = {"obs": (np.uint8, (84, 84)), "reward": np.float32}
+    with pytest.raises(replay.InputError, match="bytes of 'obs', the most is 2147483647"):
+        replay.ReplayBuffer(800_000, fields, view=replay.Sequence(400_000))
+
+
+def test_a_first_observation_that_does_not_fit_leaves_no_episode():
+    with opened("private", 20, None, view=replay.Transition()) as buffer:
+        writer = buffer.writer()
+        writer.reset(np.zeros(3))
+        with pytest.raises(replay.FieldError):
+            writer.step(np.zeros(4), 0, 1.0)
+        with pytest.raises(replay.StepError):
+            writer.step(np.zeros(4), 0, 1.0)
