@@ -59,11 +59,13 @@ test-stress: $(VENV)/test.stamp  ## Kill writers and learners at random: a minut
 	REPLAY_STRESS_SECONDS=$${REPLAY_STRESS_SECONDS:-60} NUMBA_CACHE_DIR=$(CACHE)/compiled \
 		$(BIN)/python -m pytest -q -rP -n 2 tests/stress
 
-# Two halves at a time: what is run once is not timed.
+# Two halves at a time: what is run once is not timed. Each has a home of its own, since both write
+# there which machine this is.
 bench-quick: $(VENV)/bench.stamp  ## Run every benchmark once
-	cd asv_benchmarks && ../$(BIN)/python -m asv machine --yes
-	cd asv_benchmarks && printf '%s\n' '^[a-m]' '^[n-z]' | xargs -P 2 -I HALF \
-		../$(BIN)/python -m asv run --quick --python=same --dry-run --show-stderr --bench HALF
+	cd asv_benchmarks && printf '%s\n' '^[a-m]' '^[n-z]' | xargs -P 2 -I HALF sh -c '\
+		HOME=$$(mktemp -d) && export HOME && trap "rm -rf $$HOME" EXIT && \
+		../$(BIN)/python -m asv machine --yes && \
+		../$(BIN)/python -m asv run --quick --python=same --dry-run --show-stderr --bench "HALF"'
 
 $(VENV)/bin/python:
 	@echo "setting up $(VENV)"
