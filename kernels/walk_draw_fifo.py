@@ -14,14 +14,15 @@ from kernels.handle import (
     handle_heads,
     handle_line,
 )
-from kernels.jit import kernel
+from kernels.jit import INTERPRETED, kernel
 from kernels.ring import ring_locate
 from kernels.uniform import uniform_size
 from kernels.walk_claim_fifo import fifo_claim, fifo_ready, fifo_return
 from kernels.walk_draw import draw_begun, draw_counted, draw_undone
 
-#: Rounds of one draw before it is given up; each fails only when another consumer passed by.
-TRIES = 1000
+#: Rounds of one draw before it is given up, about a second of them: each fails only while another
+#: consumer is in between, whose processor may be another's for some milliseconds.
+TRIES = 1000 if INTERPRETED else 1 << 20
 
 
 @kernel
@@ -133,7 +134,7 @@ def claim_fifo(handle: np.ndarray, ids: np.ndarray, weights: np.ndarray) -> int:
             given = fifo_return(handle, ids, given)
             if given == 0:
                 break
-    # Others have come between a thousand times: so many rows are gone, rather than waited for.
+    # Others are in between for ever, as one that is stopped: so many rows are gone.
     fifo_lose(handle, 0, given)
     draw_undone(handle, wanted)
     return TOO_FEW - min(ready, wanted - 1)
