@@ -1,9 +1,10 @@
 """
 Experience replay at memory speed.
 
-`ReplayBuffer` stores transitions and draws batches, `attach` joins one from another process, and
-`Uniform` and `Proportional` say how rows are drawn. The kernels below it are importable on their
-own, from `kernels`.
+`ReplayBuffer` stores transitions, or with a view the steps of agents, and draws batches; `attach`
+joins one from another process. Samplers (`Uniform`, `Proportional`, `Ranked`, ...) say which rows
+are drawn, views (`Transition`, `NStep`, `FrameStack`, `Sequence`, ...) what becomes of them. The
+kernels below are importable on their own, from `kernels`.
 """
 
 import importlib as _importlib
