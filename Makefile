@@ -29,9 +29,11 @@ lint: $(VENV)/test.stamp  ## Format, lint, types, import floors, docstrings
 test-compiled: $(VENV)/test.stamp  ## Tests of the compiled kernels
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q $(LANE)
 
-# The same tests with every kernel as plain Python, which a debugger and coverage can follow.
+# The same tests with every kernel as plain Python, which a debugger and coverage can follow. To
+# follow costs more than the tests: `make test-interpreted COVER=` does without.
+COVER := --cov
 test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, with coverage
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not compiled and not processes" --cov $(LANE)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not compiled and not processes" $(COVER) $(LANE)
 
 # A cache of its own: a warm one would switch the checks off. What kills processes at every step
 # compiles kernels of its own kind, whose indices are those of the others; what is built on buffers
@@ -52,7 +54,7 @@ test-notebooks: $(VENV)/notebooks.stamp $(VENV)/test.stamp  ## Execute the noteb
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python -m pytest -q -n 2 tests/notebooks
 
 test-model: $(VENV)/test.stamp  ## Check the protocol of a slot in every order of steps, with Spin
-	$(BIN)/python -m pytest -q -n 2 tests/model
+	$(BIN)/python -m pytest -q tests/model
 
 # Longer: REPLAY_STRESS_SECONDS=3600 make test-stress
 test-stress: $(VENV)/test.stamp  ## Kill writers and learners at random: a minute each of the two harshest trials

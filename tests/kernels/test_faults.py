@@ -126,6 +126,7 @@ def words_of(file):
     return np.fromfile(file, np.int64).tolist()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_process_ends_at_the_very_step(kind, file):
     code = CALLS + "arm('COPIED', visit=3)" + IN_THE_FILE
@@ -141,6 +142,7 @@ def test_interpreted_kernels_end_there_too(kind, file):
     assert words_of(file) == [3, 2]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stopped_process_goes_on_where_it_was(kind, file):
     code = CALLS + "arm('COPIED', 3, faults.signal.SIGSTOP)" + IN_THE_FILE
@@ -176,6 +178,7 @@ def test_the_environment_stops_a_process(file):
     finish(child)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("switch", ["1", "COPIED:11", "LEAF:1", "0", ""])
 def test_a_process_goes_on_where_no_visit_is_asked_for(switch, file):
     code = CALLS + IN_THE_FILE + "calls['Python']()"

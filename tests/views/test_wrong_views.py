@@ -431,6 +431,7 @@ def test_many_rows_at_once_are_refused_like_one():
                 buffer.extend(*values)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("streams", [1, 3])
 @pytest.mark.parametrize("name", ["stack of 4 of 3 steps", "recurrent", "episodes"])
 def test_words_that_somebody_made_up_lead_nowhere_else(name, streams):
@@ -441,7 +442,7 @@ def test_words_that_somebody_made_up_lead_nowhere_else(name, streams):
         ring = play.buffer._ring
         words = ring.block.part("records")[:, 0]
         whole = words.copy()
-        for _ in range(fewer(200, 4)):
+        for _ in range(200):
             words[:] = np.where(
                 generator.random(words.size) < 0.3,
                 generator.integers(0, 1 << int(generator.integers(14, 62)), words.size) & ~1,
