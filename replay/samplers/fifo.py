@@ -115,26 +115,7 @@ class Fifo(Sampler):
         handle: Handle,
         ids: npt.NDArray[np.int64],
     ) -> None:
-        """
-        Draw in place of rows that were overwritten while they were copied.
-
-        Parameters
-        ----------
-        ring : Ring
-        slots : (k,) int64 ndarray, written
-        weights : (k,) float32 ndarray, written
-        divided : float
-            By what the weights were divided.
-        handle : Handle
-            As `draw` takes it.
-        ids : (n,) int64 ndarray
-            Of the whole batch, below 0 at the k places to draw for.
-
-        Raises
-        ------
-        EmptyError
-            Too few rows are unread; the others of the batch are again.
-        """
+        """Draw as `Sampler.draw_again`; with too few rows unread, the batch's others are again."""
         try:
             super().draw_again(ring, slots, weights, divided, handle, ids)
         except EmptyError:

@@ -12,6 +12,7 @@ from replay.errors import EmptyError, InputError
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
 from replay.samplers.sampler import Sampler
+from replay.samplers.uniform import slots_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,31 +67,11 @@ class Lifo(Sampler):
         handle: Handle,
         ids: npt.NDArray[np.int64],
     ) -> None:
-        """
-        Draw in place of rows that were overwritten while they were copied.
-
-        Parameters
-        ----------
-        ring : Ring
-        slots : (k,) int64 ndarray, written
-        weights : (k,) float32 ndarray, written
-        divided : float
-            By what the weights were divided.
-        handle : Handle
-            As `draw` takes it.
-        ids : (n,) int64 ndarray
-            Of the whole batch, below 0 at the k places to draw for.
-
-        Raises
-        ------
-        EmptyError
-        """
-        # Among so many of the newest are k that the batch does not have yet.
+        """Draw as `Sampler.draw_again`: the newest rows that the batch does not have yet."""
+        # Among so many of the newest are as many as are missing.
         newest = np.empty(ids.size, np.int64)
         super().draw_again(ring, newest, np.empty(ids.size, np.float32), divided, handle, ids)
-        kept = ids[ids >= 0]
-        streams, rows = ring.layout.streams, ring.layout.rows
-        there = kept % streams * rows + kept // streams % rows
+        there = slots_of(ring, ids[ids >= 0])
         slots[:] = newest[~np.isin(newest, there)][: slots.size]
         weights[:] = 1
 
