@@ -60,7 +60,11 @@ from numba.extending import lower_builtin, type_callable
     JOURNAL_APPLYING,
     JOURNAL_APPLIED,
     ADMITTED,
-) = range(30)
+    ANNOUNCED,
+    SPACED,
+    EVICTED,
+    LEARNING,
+) = range(34)
 
 #: Each label's number.
 POINTS = {name: number for name, number in dict(globals()).items() if name.isupper()}

@@ -28,6 +28,7 @@ are of this process; nothing of a handle is shared.
     DECAY               float64: the share of a leaf that the step before it gets; 0: none
     KEEP                float64: the share of a leaf that an update leaves at least
     REACH               steps that a priority is passed back
+    HEAP                address of the words of the heap, see `heap`; 0: all rows are of one size
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
     control             one cache line each
@@ -38,7 +39,8 @@ are of this process; nothing of a handle is shared.
                         view: leaves above 0
     SAMPLES             rows drawn, batches drawn; sum of the ages of rows given out, their number
     UPDATES             priorities applied, batches of them
-    STALE REDRAWS SATURATED     one counter a line
+    STALE REDRAWS SATURATED     one counter a line; word 1 of REDRAWS: rows that lost their bytes
+                        before their slots were needed
     REPAIRS             members that died, slots freed, sums corrected
     DURABILITY          see replay.memory.durability
     AGES                four lines: of one row a batch, how many had an age of so many bits
@@ -48,6 +50,7 @@ are of this process; nothing of a handle is shared.
 from typing import Any
 
 from kernels.addresses import address_of, integers_at, lines_at
+from kernels.heap import COUNT, LINE_WORDS, LINES
 from kernels.jit import kernel
 from kernels.members import MEMBERS as MEMBER_LINES
 from kernels.power import bits_float
@@ -97,6 +100,7 @@ TOKEN = 64
 DECAY = 65
 KEEP = 66
 REACH = 67
+HEAP = 68
 PLAN = 72
 
 READY = 0
@@ -147,6 +151,13 @@ def handle_outputs(handle: Any) -> Any:
         return lines_at(address_of(handle) + PLAN * 8, handle[FIELDS], PLAN_WIDTH)
     count = integers_at(handle[VIEW], VIEW_WORDS)[OUTPUTS]
     return lines_at(handle[VIEW] + OUTPUT_LINES * 8, count, PLAN_WIDTH)
+
+
+@kernel
+def handle_heap(handle: Any) -> Any:
+    """Unpack the words of the heap, (words,) int64; only where HEAP is not 0."""
+    count = integers_at(handle[HEAP], LINES)[COUNT]
+    return integers_at(handle[HEAP], LINES + LINE_WORDS * count)
 
 
 @kernel

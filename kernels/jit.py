@@ -42,6 +42,11 @@ INTERPRETED = bool(config.DISABLE_JIT)
 _OPTIONS = {"error_model": "numpy", "no_rewrites": True}
 
 
+def target_options() -> dict[str, Any]:
+    """Give the options that every form of a kernel is compiled with."""
+    return dict(_OPTIONS)
+
+
 @functools.cache
 def fingerprint() -> str:
     """
@@ -62,10 +67,10 @@ def fingerprint() -> str:
 class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no annotations
     """A function's cache on disk, valid while its own file and all of `kernels/` are unchanged."""
 
-    def __init__(self, function: Callable[..., Any], nogil: bool) -> None:
+    def __init__(self, function: Callable[..., Any], form: str) -> None:
         super().__init__(function)
-        # Numba's key leaves `nogil` out: the two forms would take each other's machine code.
-        base = self._impl.filename_base + (".nogil" if nogil else "")
+        # Numba's key leaves options out: two forms would take each other's machine code.
+        base = self._impl.filename_base + form
         # Not by the stamp alone: a test and the child that it kills run at the same time, and
         # would replace each other's machine code.
         base += ".faults" if faults.ENABLED else ""
@@ -92,7 +97,7 @@ def _remember(function: Any, context: Any, args: Any, kws: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _remembering() -> Iterator[None]:
+def remembering() -> Iterator[None]:
     """
     Let Numba's type inference remember what a function gives for argument types.
 
@@ -113,7 +118,7 @@ class KernelDispatcher(CPUDispatcher):  # type: ignore[misc]  # Numba has no ann
 
     def compile(self, signature: Any) -> Any:
         """Compile for argument types, or take the machine code from the cache."""
-        with _remembering():
+        with remembering():
             return super().compile(signature)
 
 
@@ -150,7 +155,7 @@ class NestedDispatcher(CPUDispatcher):  # type: ignore[misc]  # Numba has no ann
         known = self.overloads.get(tuple(signature))
         if known is not None:
             return known.entry_point
-        with _remembering():
+        with remembering():
             result = self._compiler.compile(tuple(signature), None)
             _leave_to_caller(result.library)
         # The entry is never called, it only has to tell this kernel from others.
@@ -220,7 +225,7 @@ class Kernel:
             # one it calls was changed in another cell.
             if os.path.exists(self.py_func.__code__.co_filename):
                 try:
-                    form._cache = KernelCache(self.py_func, nogil)
+                    form._cache = KernelCache(self.py_func, ".nogil" if nogil else "")
                 except RuntimeError:
                     # No folder of this machine takes the cache (a read-only install and no
                     # home): the kernel compiles in every process, which is slow and correct.

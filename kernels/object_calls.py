@@ -41,6 +41,7 @@ from kernels.objects import (
     array_columns,
     array_data,
     array_rows,
+    field_unit,
     object_address,
     object_source,
     tuple_item,
@@ -115,6 +116,11 @@ def object_row(
         if source == address_of(page) + used * 8:
             used += (plan[field, SIZE] + 7) // 8
         sources[field] = source
+        if field > 0 and field_unit(plan, field - 1) != 0:
+            # How many elements the row before has: no more than its array is known to have.
+            dims = load_int64(tuple_item(items, field - 1) + ARRAY_DIMS)
+            if load_int64(source) != load_int64(dims):
+                return MISMATCH
     if handle[LIMITS] != 0 and insert_claim(handle, 1) == HELD_BACK:
         return HELD_BACK
     return 0

@@ -37,8 +37,9 @@ from kernels.handle import (
     TYPE_INT,
     TYPE_INT64,
 )
+from kernels.heap import UNIT
 from kernels.jit import INTERPRETED, kernel
-from kernels.rows import DESCR, DIMS, KIND, KINDS, NDIM, SCALAR, SIZE
+from kernels.rows import DESCR, DIMS, HEAPED, KIND, KINDS, NDIM, SCALAR, SIZE
 
 TYPE = 8
 SIZE_OF_TUPLE = 16
@@ -368,6 +369,13 @@ def object_scalar(
 
 
 @kernel
+def field_unit(plan: np.ndarray, field: int) -> int:
+    """Say how many bytes an element of a ragged field's rows has; 0: all rows are of one length."""
+    line = plan[field, HEAPED]
+    return load_int64(line + UNIT * 8) if line != 0 else 0
+
+
+@kernel
 def object_source(
     handle: np.ndarray,
     plan: np.ndarray,
@@ -416,13 +424,17 @@ def object_source(
     if load_int32(thing + ARRAY_NDIM) != plan[field, NDIM]:
         return 0
     dims = load_int64(thing + ARRAY_DIMS)
+    size = plan[field, SIZE]
     for axis in range(plan[field, NDIM]):
-        if load_int64(dims + axis * 8) != plan[field, DIMS + axis]:
+        length = load_int64(dims + axis * 8)
+        if axis == 0 and length < plan[field, DIMS] and field_unit(plan, field) != 0:
+            # A row of fewer elements than the longest.
+            size = length * field_unit(plan, field)
+        elif length != plan[field, DIMS + axis]:
             return 0
     descr = load_int64(thing + ARRAY_DESCR)
     if descr == plan[field, DESCR]:
         return array_data(thing)
-    size = plan[field, SIZE]
     if descr != handle[DESCR_FLOAT64] or plan[field, KIND] != KIND_FLOAT32:
         return 0
     if (size + 7) // 8 > page.size - used:

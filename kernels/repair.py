@@ -14,7 +14,7 @@ from kernels.faults import FREED, MENDED, MINIMUM, RECOUNTED, fault_point
 from kernels.jit import INTERPRETED, kernel
 from kernels.members import CLEARING, INSIDE, members_quiet
 from kernels.minimum import minimum_line
-from kernels.ring import BASE, FILLED, HELD, LINE, WRITERS, ring_ticket
+from kernels.ring import FILLED, HELD, LINE, WRITERS, ring_floor, ring_ticket
 from kernels.tree import FAN
 
 #: Looks for a moment at which nobody is inside, some milliseconds of them.
@@ -96,7 +96,7 @@ def ring_recount(
     # First: rows that go and rows that come after it must not add up to no change.
     quiet = members_quiet(members, ready, CLEARING)
     before = load(heads, stream * LINE + FILLED)
-    base = load(heads, stream * LINE + BASE)
+    base = ring_floor(heads, stream)
     width = records.shape[1]
     holding = 0
     for slot in range(stream * rows, (stream + 1) * rows):
@@ -111,7 +111,7 @@ def ring_recount(
         return False
     if quiet < 0 or members_quiet(members, ready, CLEARING) != quiet:
         return False
-    if load(heads, stream * LINE + BASE) != base:
+    if ring_floor(heads, stream) != base:
         return False
     recounted = compare_and_swap(heads, stream * LINE + FILLED, before, holding)
     fault_point(RECOUNTED)

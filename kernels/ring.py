@@ -15,6 +15,7 @@ slot t % rows of its stream. Word 0 of each record is the slot's sequence word:
       word 2        base: tickets below it were cleared away
       word 3        burnt: tickets that found their slot taken
       word 4        steps: the token of the one writer of steps, 0 where there is none
+      word 5 ...    of a heap; word 7 is its floor: tickets below it have lost their bytes
 
 A reader loads the word, copies, and loads it again: equal words mean a whole row. The commit is a
 writer's last step: of a writer that is killed before it nothing stays but an odd word, which says
@@ -33,6 +34,7 @@ FILLED = 1
 BASE = 2
 BURNT = 3
 STEPS = 4
+FLOOR = 7
 #: Words of a line of heads: a cache line, so that two streams' writers never share one.
 LINE = 8
 
@@ -315,6 +317,12 @@ def ring_ticket(word: int) -> int:
 
 
 @kernel
+def ring_floor(heads: np.ndarray, stream: int) -> int:
+    """Say below which ticket all rows of a stream were cleared away, or have lost their bytes."""
+    return max(load(heads, stream * LINE + BASE), load(heads, stream * LINE + FLOOR))
+
+
+@kernel
 def ring_span(heads: np.ndarray, stream: int, rows: int) -> tuple[int, int]:
     """
     Say which tickets of a stream can be live.
@@ -341,8 +349,7 @@ def ring_span(heads: np.ndarray, stream: int, rows: int) -> tuple[int, int]:
     Source: own.
     """
     head = load(heads, stream * LINE + HEAD)
-    base = load(heads, stream * LINE + BASE)
-    first = max(base, head - rows)
+    first = max(ring_floor(heads, stream), head - rows)
     return first, max(head - first, 0)
 
 
@@ -381,7 +388,8 @@ def ring_locate(identity: int, streams: int, rows: int) -> tuple[int, int]:
 @kernel
 def ring_clear(heads: np.ndarray, records: np.ndarray, stream: int, slot: int) -> bool:
     """
-    Empty a slot, if its row is older than the stream's base; wait for a row that is half written.
+    Empty a slot, if its row is older than the stream's base or floor; wait for a row that is half
+    written.
 
     Parameters
     ----------
@@ -406,7 +414,7 @@ def ring_clear(heads: np.ndarray, records: np.ndarray, stream: int, slot: int) -
     Source: own.
     """
     at = slot * records.shape[1]
-    base = load(heads, stream * LINE + BASE)
+    base = ring_floor(heads, stream)
     for _ in range(WAIT):
         word = load(records, at)
         if word & 1 == 0:

@@ -11,6 +11,8 @@ rows one after the other.
       KIND                    its type, a position in KINDS
       DESCR SCALAR            addresses of its NumPy dtype and scalar type, for `objects`
       NDIM DIMS ...           its shape, at most 8 dimensions
+      HEAPED                  where its rows lie in the heap: address of its line of the heap's
+                              words, see `heap`; 0: in the column that ADDRESS says
 
 Addresses are of this process: a plan is made anew wherever a block is mapped.
 """
@@ -45,6 +47,7 @@ SCALAR = 5
 NDIM = 6
 DIMS = 7
 MOST_DIMS = 8
+HEAPED = 15
 PLAN_WIDTH = 16
 
 #: The types a field can have, as NumPy's array protocol writes them; KIND is a position in it.
@@ -55,6 +58,8 @@ KINDS = (
 
 #: What `rows_get` leaves in place of an id whose row was not whole.
 MISSED = -1
+#: And others, less the slot, of one that is whole and cannot be unpacked.
+DAMAGED = -2
 
 
 @kernel
@@ -86,7 +91,7 @@ def rows_plan(plan: np.ndarray, field: int, column: np.ndarray) -> None:
 @kernel
 def rows_put(plan: np.ndarray, sources: np.ndarray, row: int, slot: int) -> None:
     """
-    Copy one row into its slot.
+    Copy one row into its slot, but for fields of the heap.
 
     Parameters
     ----------
@@ -108,6 +113,8 @@ def rows_put(plan: np.ndarray, sources: np.ndarray, row: int, slot: int) -> None
     Source: own.
     """
     for field in range(plan.shape[0]):
+        if plan[field, HEAPED] != 0:
+            continue
         size = plan[field, SIZE]
         to = plan[field, ADDRESS] + slot * plan[field, STRIDE]
         copy(to, sources[field] + row * size, size)
@@ -117,7 +124,7 @@ def rows_put(plan: np.ndarray, sources: np.ndarray, row: int, slot: int) -> None
 @kernel
 def rows_put_many(plan: np.ndarray, sources: np.ndarray, row: int, slot: int, count: int) -> None:
     """
-    Copy rows into slots that follow each other, field by field.
+    Copy rows into slots that follow each other, field by field, but for fields of the heap.
 
     Parameters
     ----------
@@ -140,6 +147,8 @@ def rows_put_many(plan: np.ndarray, sources: np.ndarray, row: int, slot: int, co
     Source: own.
     """
     for field in range(plan.shape[0]):
+        if plan[field, HEAPED] != 0:
+            continue
         size = plan[field, SIZE]
         stride = plan[field, STRIDE]
         to = plan[field, ADDRESS] + slot * stride
@@ -258,6 +267,7 @@ def rows_get(
     Parameters
     ----------
     plan : (fields, 16) int64
+        With no fields of the heap: for those see `walk_heap_rows`.
     records : (slots, width) int64
         Word 0 of a record is its sequence word.
     rows : int

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from kernels.addresses import STACK
+from kernels.addresses import STACK, address_of, integers_at
 from kernels.atomics import fetch_add
+from kernels.entries import call_4
 from kernels.faults import COPIED, COUNTED, fault_point
 from kernels.handle import (
+    HEAP,
     MINIMA,
     NOTICED,
     ROWS,
@@ -20,6 +22,7 @@ from kernels.handle import (
     handle_records,
     handle_tree,
 )
+from kernels.heap import PUT
 from kernels.jit import kernel
 from kernels.members import CLEARING, INSIDE, member_enter, member_leave
 from kernels.minimum import minimum_update
@@ -27,6 +30,7 @@ from kernels.ring import (
     BURNT,
     LINE,
     NOT_TAKEN,
+    TAKEN,
     TAKEN_EMPTY,
     ring_claim,
     ring_commit,
@@ -43,6 +47,9 @@ from kernels.walk_new import leaf_new
 #: Burnt tickets after which a writer gives up. A live writer leaves its slot within microseconds,
 #: or within milliseconds where the system takes its processor; a dead one never.
 PATIENCE = 1 << 20
+#: Burnt tickets that a row counts for which found a slot and no bytes: a long look at a heap that
+#: writers hold who were stopped.
+REFUSAL = PATIENCE >> 4
 #: Tickets of a stream after which a writer looks whether a process has died.
 WATCH = 1 << 16
 
@@ -76,6 +83,50 @@ def slots_priority(handle: np.ndarray, slot: int, count: int) -> None:
         for leaf in range(slot, slot + count):
             minimum_update(minima, tree, levels, leaf)
     member_leave(handle_member(handle), INSIDE)
+
+
+@kernel
+def slot_release(handle: np.ndarray, stream: int, slot: int, empty: int) -> None:
+    """
+    Give a taken slot back, empty.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The block it points at is *written*.
+    stream : int
+    slot : int
+    empty : int
+        1: it held no row before.
+
+    Notes
+    -----
+    Units: none.
+    Cost: as ring_release; O(log capacity) with priorities.
+    Errors: none.
+    Sharing: the taker of the slot alone.
+    Source: own.
+    """
+    # Announced: a recount that misses a slot that goes must not miss one that comes.
+    member_enter(handle_member(handle), CLEARING)
+    taken = TAKEN_EMPTY if empty != 0 else TAKEN
+    ring_release(handle_heads(handle), handle_records(handle), stream, slot, taken)
+    if handle[TREE] != 0:
+        leaf_settle(handle, slot)
+    member_leave(handle_member(handle), CLEARING)
+
+
+@kernel
+def heap_call(handle: np.ndarray, sources: np.ndarray, row: int, slot: int) -> bool:
+    """Store a row's fields of the heap, see heap_put; False where they cannot be."""
+    put = integers_at(handle[HEAP], 1)[PUT]
+    return call_4(put, address_of(handle), address_of(sources), row, slot) != 0
+
+
+@kernel
+def heap_settle(handle: np.ndarray, ticket: int, slot: int) -> None:
+    """Look whether a row that was committed has lost its bytes meanwhile, see heap_put."""
+    call_4(integers_at(handle[HEAP], 1)[PUT], address_of(handle), 0, ticket, slot)
 
 
 @kernel
@@ -116,11 +167,14 @@ def rows_add(
     rows = handle[ROWS]
     # A part of the ring at most, so that one writer that is stopped leaves slots to the others.
     portion = min(max(rows >> 2, 1), STACK)
+    if handle[HEAP] != 0:
+        portion = 1
     burnt = 0
+    refused = 0
     stored = 0
     claimed = 0
     ticket = 0
-    while stored < count and burnt < PATIENCE:
+    while stored < count and burnt + refused < PATIENCE:
         if claimed == 0:
             # No more than the stream has slots: a batch must not lap itself inside a claim.
             claimed = min(count - stored, rows)
@@ -138,17 +192,17 @@ def rows_add(
             if taken == NOT_TAKEN:
                 break
             if not ring_current(heads, stream, ticket + got):
-                # Announced: a recount that misses a slot that goes must not miss one that comes.
-                member_enter(handle_member(handle), CLEARING)
-                ring_release(heads, records, stream, slot + got, taken)
-                if handle[TREE] != 0:
-                    leaf_settle(handle, slot + got)
-                member_leave(handle_member(handle), CLEARING)
+                slot_release(handle, stream, slot + got, np.int64(taken == TAKEN_EMPTY))
                 break
             filled += np.int64(taken == TAKEN_EMPTY)
             got += 1
         if got == 1:
             rows_put(plan, sources, stored, slot)
+            if handle[HEAP] != 0 and not heap_call(handle, sources, stored, slot):
+                slot_release(handle, stream, slot, filled)
+                got = 0
+                filled = 0
+                refused += REFUSAL
         elif got != 0:
             rows_put_many(plan, sources, stored, slot, got)
         fault_point(COPIED)
@@ -159,6 +213,8 @@ def rows_add(
             fault_point(COUNTED)
         for row in range(got):
             ring_commit(records, slot + row, ticket + row)
+            if handle[HEAP] != 0:
+                heap_settle(handle, ticket, slot)
             ids[stored + row] = (ticket + row) * handle[STREAMS] + stream
         if got == 0:
             burnt += 1

@@ -3,6 +3,7 @@
 import numpy as np
 
 from kernels.handle import (
+    HEAP,
     ROWS,
     STREAMS,
     TREE,
@@ -13,13 +14,14 @@ from kernels.handle import (
 from kernels.jit import kernel
 from kernels.members import CLEARING, member_enter, member_leave
 from kernels.ring import ring_clear, ring_rebase
+from kernels.walk_evict import floor_raise
 from kernels.walk_leaf import leaf_settle
 
 
 @kernel
 def rows_forget(handle: np.ndarray) -> int:
     """
-    Empty every slot whose row is older than its stream's base.
+    Empty every slot whose row is older than its stream's base, or has lost its bytes.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def rows_forget(handle: np.ndarray) -> int:
     forgotten = 0
     member_enter(handle_member(handle), CLEARING)
     for stream in range(handle[STREAMS]):
+        if handle[HEAP] != 0:
+            floor_raise(handle, stream)
         for slot in range(stream * rows, (stream + 1) * rows):
             if not ring_clear(heads, records, stream, slot):
                 continue

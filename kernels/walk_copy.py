@@ -8,6 +8,10 @@ wide columns, leaves.
       BLOCK                     address of slot 0's bytes in the block
       STAGE                     address of the stage's first slot
       SIZE                      bytes of a slot
+
+    kept (words,) int64         what of the heap a snapshot holds; of size 0 without a heap
+      HEAP_AT                   address of the heap's words
+      UNFINISHED ...            from here streams and positions whose bytes were being written
 """
 
 import numpy as np
@@ -17,16 +21,32 @@ from kernels.addresses import (
     copy,
     copy_any,
     lines_at,
+    load_int64,
     stack_integers,
     store_uint8,
 )
 from kernels.atomics import fetch_add, fetch_max, load
+from kernels.heap import (
+    BYTES,
+    COUNT,
+    ENTRY_AT,
+    ENTRY_STRIDE,
+    LINE_WORDS,
+    LINES,
+    ROWS_OF,
+    entry_stored,
+    heap_of,
+    heap_stands,
+)
 from kernels.jit import kernel
-from kernels.ring import BASE, FILLED, HEAD, LINE, ring_read, ring_ticket, ring_unchanged
+from kernels.ring import BASE, FILLED, FLOOR, HEAD, LINE, ring_read, ring_ticket, ring_unchanged
 
 BLOCK = 0
 STAGE = 1
 SIZE = 2
+
+HEAP_AT = 0
+UNFINISHED = 1
 
 #: Looks at a row whose writer is inside, before its slot counts as empty.
 _TRIES = 64
@@ -75,6 +95,48 @@ def row_copy(places: np.ndarray, slot: int, row: int) -> int:
 
 
 @kernel
+def row_kept(heads: np.ndarray, kept: np.ndarray, slot: int) -> bool:
+    """
+    Say whether a snapshot holds the bytes of a row.
+
+    Parameters
+    ----------
+    heads : (streams, 8) int64
+        Of the snapshot: with the positions at which its heap begins to be younger than it.
+    kept : (words,) int64
+        Not empty.
+    slot : int
+        In the block. Its row is looked at again after.
+
+    Returns
+    -------
+    bool
+
+    Notes
+    -----
+    Units: bytes.
+    Cost: a few loads, and one a row that was being written.
+    Errors: none.
+    Sharing: any number of writers beside. The heap was copied before, so what stands now stood
+    then.
+    Source: own.
+    """
+    heap = heap_of(kept[HEAP_AT] + LINES * 8)
+    stream = slot // heap[ROWS_OF]
+    position = load_int64(heap[LINES + ENTRY_AT] + slot * heap[LINES + ENTRY_STRIDE])
+    last = LINES + (heap[COUNT] - 1) * LINE_WORDS
+    entry = heap[last + ENTRY_AT] + slot * heap[last + ENTRY_STRIDE]
+    end = load_int64(entry) + entry_stored(load_int64(entry + 8))
+    if end > heads[stream, BYTES] or not heap_stands(heap, slot):
+        return False
+    for other in range(UNFINISHED, kept.size, 2):
+        # A row of no bytes lies where the next one begins, which may be unfinished.
+        if kept[other] == stream and kept[other + 1] == position < end:
+            return False
+    return True
+
+
+@kernel
 def row_blank(places: np.ndarray, row: int) -> None:
     """
     Make a row of the stage an empty slot: zeros.
@@ -107,6 +169,32 @@ def row_blank(places: np.ndarray, row: int) -> None:
 
 
 @kernel
+def bytes_copy(places: np.ndarray, first: int, count: int) -> None:
+    """
+    Copy slots that follow each other into the stage, whatever they hold.
+
+    Parameters
+    ----------
+    places : (parts, ...) int64
+        The stage it points at is *written*.
+    first : int
+        The first slot.
+    count : int
+
+    Notes
+    -----
+    Units: bytes.
+    Cost: O(count * bytes of a slot).
+    Errors: none; addresses are trusted.
+    Sharing: any number of writers beside: what they write meanwhile is copied in part.
+    Source: own.
+    """
+    for part in range(places.shape[0]):
+        size = places[part, SIZE]
+        copy_any(places[part, STAGE], places[part, BLOCK] + first * size, count * size)
+
+
+@kernel
 def heads_raise(heads: np.ndarray, stream: int, newest: int, whole: int) -> None:
     """
     Let a stream's heads know of rows that were copied.
@@ -133,7 +221,9 @@ def heads_raise(heads: np.ndarray, stream: int, newest: int, whole: int) -> None
 
 
 @kernel
-def rows_copy(places: np.ndarray, heads: np.ndarray, rows: int, first: int, count: int) -> None:
+def rows_copy(
+    places: np.ndarray, heads: np.ndarray, kept: np.ndarray, rows: int, first: int, count: int
+) -> None:
     """
     Copy slots that follow each other into the stage, each row whole or as an empty slot.
 
@@ -143,7 +233,9 @@ def rows_copy(places: np.ndarray, heads: np.ndarray, rows: int, first: int, coun
         The stage it points at is *written*.
     heads : (streams, 8) int64, written
         Of the snapshot: heads rise above the tickets of the rows copied, and the rows are counted.
-        Rows below a stream's base were cleared away, and count as empty.
+        Rows below a stream's base were cleared away, and count as empty, and so do those below
+        its floor.
+    kept : (words,) int64
     rows : int
         Slots of a stream.
     first : int
@@ -185,8 +277,13 @@ def rows_copy(places: np.ndarray, heads: np.ndarray, rows: int, first: int, coun
             word = words[row - start]
             if word == 0 or not ring_unchanged(records, row, word):
                 word = row_copy(places, first + row, row)
+            if kept.size != 0 and not (
+                row_kept(heads, kept, first + row) and ring_unchanged(records, row, word)
+            ):
+                # Its bytes are younger than the snapshot's heap, or another row has come.
+                word = 0
             ticket = ring_ticket(word)
-            if ticket < heads[stream, BASE]:
+            if ticket < max(heads[stream, BASE], heads[stream, FLOOR]):
                 # An empty slot's ticket is -1.
                 row_blank(places, row)
                 continue

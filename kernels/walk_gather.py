@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from kernels.addresses import address_of, integers_at
 from kernels.atomics import fetch_add, load
+from kernels.entries import call_4
 from kernels.handle import (
     AGES,
+    HEAP,
     NOTICED,
     REDRAWS,
     ROWS,
@@ -15,6 +18,7 @@ from kernels.handle import (
     handle_plan,
     handle_records,
 )
+from kernels.heap import GATHER, LINES
 from kernels.jit import kernel
 from kernels.ring import LINE
 from kernels.rows import rows_get
@@ -112,7 +116,7 @@ def rows_gather(handle: np.ndarray, targets: np.ndarray, slots: np.ndarray) -> i
     Returns
     -------
     int
-        How many were missed, see rows_get.
+        How many were missed, see rows_get and heap_gather.
 
     Notes
     -----
@@ -122,14 +126,19 @@ def rows_gather(handle: np.ndarray, targets: np.ndarray, slots: np.ndarray) -> i
     Sharing: as rows_get.
     Source: own.
     """
-    missed = rows_get(
-        handle_plan(handle),
-        handle_records(handle),
-        handle[ROWS],
-        handle[STREAMS],
-        targets,
-        slots,
-    )
+    if handle[HEAP] != 0:
+        gather = integers_at(handle[HEAP], LINES)[GATHER]
+        at = address_of(slots)
+        missed = call_4(gather, address_of(handle), address_of(targets), at, slots.size)
+    else:
+        missed = rows_get(
+            handle_plan(handle),
+            handle_records(handle),
+            handle[ROWS],
+            handle[STREAMS],
+            targets,
+            slots,
+        )
     if missed != 0:
         fetch_add(handle_line(handle, REDRAWS), 0, missed)
         handle[NOTICED] = 1

@@ -25,15 +25,18 @@ from kernels.atomics import load
 from kernels.goal import DRAWS, goal_distance, goal_relabels
 from kernels.handle import (
     GENERATOR,
+    HEAP,
     ROWS,
     STREAMS,
+    handle_heap,
     handle_line,
     handle_records,
     handle_view,
 )
+from kernels.heap import heap_stands
 from kernels.jit import kernel
 from kernels.ring import SHIFT, ring_read, ring_ticket
-from kernels.rows import MISSED
+from kernels.rows import DAMAGED, MISSED
 from kernels.view import (
     AFTER,
     AHEAD,
@@ -254,7 +257,7 @@ def goals_note(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray, counter
 
 
 @kernel
-def windows_ids(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray) -> int:
+def windows_ids(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray, damaged: int) -> int:
     """
     Turn the slots of a block into ids, where all rows of a window stayed whole while copied.
 
@@ -264,7 +267,9 @@ def windows_ids(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray) -> int
     notes : (words,) int64
         As windows_note wrote them, before the copies.
     slots : (rows,) int64, written
-        The block's, as drawn; after, the ids of their rows, or MISSED.
+        The block's, as drawn; after, the ids of their rows, or MISSED, or DAMAGED less the slot.
+    damaged : int
+        A bit a row, set where its bytes in the heap were not those of a row.
 
     Returns
     -------
@@ -298,10 +303,15 @@ def windows_ids(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray) -> int
         # A later ticket's word is larger by 1 << SHIFT.
         for distance in range(-min(steps[row], stack) if whole else 0, count):
             beside = slot_beside(begins[row], ring, slot, distance)
+            if handle[HEAP] != 0:
+                whole &= heap_stands(handle_heap(handle), beside)
             whole &= load(records, beside * records.shape[1]) == word + distance * (1 << SHIFT)
         if whole and goals.size != 0 and goals[2 * row] >= 0:
             whole = load(records, goals[2 * row] * records.shape[1]) == goals[2 * row + 1]
-        if whole:
+        if whole and damaged >> row & 1 != 0:
+            slots[row] = DAMAGED - slot
+            missed += 1
+        elif whole:
             stream = 0 if streams == 1 else slot // ring
             slots[row] = ring_ticket(word) * streams + stream
         else:

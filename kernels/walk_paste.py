@@ -8,6 +8,12 @@ from kernels.jit import kernel
 from kernels.ring import BASE, FILLED, HEAD, LINE, SHIFT, ring_ticket
 from kernels.walk_copy import BLOCK, SIZE, STAGE
 
+#: Words of a shape, see `walk_snapshot`: slots of a stream, the largest leaf (-1: no priorities),
+#: and which part the leaves are.
+SHAPE_ROWS = 0
+SHAPE_MOST = 5
+SHAPE_LEAVES = 7
+
 #: What a whole row's word has below its ticket: nothing.
 _BELOW = (1 << SHIFT) - 1
 
@@ -53,8 +59,62 @@ def rows_paste(places: np.ndarray, first: int, count: int) -> None:
 
 
 @kernel
+def words_clear(places: np.ndarray, first: int, count: int) -> None:
+    """
+    Make slots that follow each other empty.
+
+    Parameters
+    ----------
+    places : (parts, ...) int64
+        The block it points at is *written*.
+    first : int
+        The first slot.
+    count : int
+
+    Notes
+    -----
+    Units: slots.
+    Cost: an atomic exchange a slot.
+    Errors: none; addresses are trusted.
+    Sharing: as rows_paste. Before a heap is pasted: readers that are inside a row must see its
+    word change before its bytes do.
+    Source: own.
+    """
+    width = places[0, SIZE]
+    records = lines_at(places[0, BLOCK] + first * width, count, width // 8)
+    for row in range(count):
+        exchange(records, row * (width // 8), 0)
+
+
+@kernel
+def bytes_paste(places: np.ndarray, first: int, count: int) -> None:
+    """
+    Copy the stage into slots that follow each other, whatever it holds.
+
+    Parameters
+    ----------
+    places : (parts, ...) int64
+        The block it points at is *written*.
+    first : int
+        The first slot.
+    count : int
+
+    Notes
+    -----
+    Units: bytes.
+    Cost: O(count * bytes of a slot).
+    Errors: none; addresses are trusted.
+    Sharing: as words_clear.
+    Source: own.
+    """
+    for part in range(places.shape[0]):
+        size = places[part, SIZE]
+        copy_any(places[part, BLOCK] + first * size, places[part, STAGE], count * size)
+
+
+@kernel
 def rows_check(
-    places: np.ndarray, heads: np.ndarray, rows: int, most: int, first: int, count: int
+    places: np.ndarray, heads: np.ndarray, shape: np.ndarray, first: int, count: int
 ) -> int:
     """
     Say whether the rows of the stage can be rows of these slots, and count them.
@@ -62,13 +122,10 @@ def rows_check(
     Parameters
     ----------
     places : (parts, ...) int64
-        With priorities, the last part is the leaves.
     heads : (streams, 8) int64, written
         Of the snapshot, with no row counted; rows that are whole are.
-    rows : int
-        Slots of a stream.
-    most : int
-        The largest leaf; -1 where there are no priorities.
+    shape : (words,) int64
+        See `walk_snapshot`.
     first : int
         The first slot.
     count : int
@@ -88,7 +145,9 @@ def rows_check(
     """
     width = places[0, SIZE] // 8
     records = lines_at(places[0, STAGE], count, width)
-    leaves = lines_at(places[places.shape[0] - 1, STAGE], count, 1)
+    rows = shape[SHAPE_ROWS]
+    most = shape[SHAPE_MOST]
+    leaves = lines_at(places[shape[SHAPE_LEAVES], STAGE], count, 1)
     stream = first // rows
     # The first slot of the next stream.
     after = (stream + 1) * rows - first

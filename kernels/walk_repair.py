@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from kernels.addresses import integers_at, lines_at
 from kernels.atomics import fetch_add, load
+from kernels.dictionary import WORDS, dictionary_free
 from kernels.handle import (
+    HEAP,
     MINIMA,
     PRIORITY,
     READY,
@@ -12,6 +15,7 @@ from kernels.handle import (
     TREE,
     VIEW,
     handle_heads,
+    handle_heap,
     handle_levels,
     handle_line,
     handle_members,
@@ -19,10 +23,19 @@ from kernels.handle import (
     handle_records,
     handle_tree,
 )
+from kernels.heap import (
+    COUNT,
+    DICTIONARY_AT,
+    LINE_WORDS,
+    LINES,
+    WRITING,
+    WRITING_AT,
+    writing_free,
+)
 from kernels.jit import kernel
 from kernels.members import INSIDE, members_quiet
 from kernels.repair import minimum_mend, ring_free, ring_recount, tree_mend
-from kernels.ring import ring_locate, ring_ticket
+from kernels.ring import LINE, ring_locate, ring_ticket
 from kernels.tree import tree_get
 from kernels.walk_leaf import leaf_settle
 from kernels.window import slot_whole
@@ -32,9 +45,36 @@ PASSES = 8
 
 
 @kernel
+def heap_repair(heap: np.ndarray, writer: int) -> None:
+    """
+    Give back what a dead member held of the heap: bytes it had claimed, a dictionary.
+
+    Parameters
+    ----------
+    heap : (words,) int64
+        What it points at is *written*.
+    writer : int
+        The number of one who is known to be dead.
+
+    Notes
+    -----
+    Units: none.
+    Cost: a load a line.
+    Errors: none.
+    Sharing: one repairer of this member, beside any number of writers and readers.
+    Source: own.
+    """
+    writing_free(lines_at(heap[WRITING_AT], WRITING, LINE), writer)
+    for place in range(heap[COUNT]):
+        dictionary = heap[LINES + place * LINE_WORDS + DICTIONARY_AT]
+        if dictionary != 0:
+            dictionary_free(integers_at(dictionary, WORDS), writer)
+
+
+@kernel
 def slots_repair(handle: np.ndarray, writer: int, first: int, count: int) -> int:
     """
-    Empty the slots that a dead member was filling.
+    Empty the slots that a dead member was filling, and give back the bytes it had claimed.
 
     Parameters
     ----------
@@ -60,6 +100,8 @@ def slots_repair(handle: np.ndarray, writer: int, first: int, count: int) -> int
     Source: own.
     """
     records = handle_records(handle)
+    if first == 0 and handle[HEAP] != 0:
+        heap_repair(handle_heap(handle), writer)
     freed = 0
     for slot in range(first, first + count):
         freed += np.int64(ring_free(records, slot, writer))

@@ -7,12 +7,14 @@ The walks of snapshots: rows between a block and a file, through a stage or stra
       SUMS                      address of the part's checksums, uint64 one a chunk
       OLD                       address of those of the file that is there; 0 for a whole file
 
-    shape (8,) int64
+    shape (10,) int64
       ROWS                      slots of a stream
       CHUNK ROOM                slots of a chunk; of the stage, a multiple of a chunk's
       FILE JOURNAL              descriptors; JOURNAL is -1 where there is none
       MOST                      the largest leaf; -1 without priorities
-      INTO                      what a load does with the rows: LOOK, PASTE or FRESH
+      INTO                      what a load does with the rows: LOOK, PASTE, FRESH or EMPTY
+      LEAVES                    which part the leaves are
+      PART                      0; else the parts are the heap alone, and this is its number
 
     journal (words,) int64      of a save that writes what changed
       CURSOR LIMIT              where the next bytes go, and where there is too much of them
@@ -27,26 +29,38 @@ from kernels.atomics import fetch_add
 from kernels.checksum import checksum
 from kernels.files import file_read, file_soon, file_write
 from kernels.jit import kernel
-from kernels.walk_copy import BLOCK, SIZE, STAGE, rows_copy
-from kernels.walk_paste import rows_check, rows_paste
+from kernels.walk_copy import BLOCK, SIZE, STAGE, bytes_copy, rows_copy
+from kernels.walk_paste import (
+    SHAPE_LEAVES,
+    SHAPE_MOST,
+    SHAPE_ROWS,
+    bytes_paste,
+    rows_check,
+    rows_paste,
+    words_clear,
+)
 
 OFFSET = 3
 SUMS = 4
 OLD = 5
 PLACE_WORDS = 6
 
-ROWS = 0
+ROWS = SHAPE_ROWS
 CHUNK = 1
 ROOM = 2
 FILE = 3
 JOURNAL = 4
-MOST = 5
+MOST = SHAPE_MOST
 INTO = 6
-SHAPE_WORDS = 8
+LEAVES = SHAPE_LEAVES
+PART = 8
+SHAPE_WORDS = 10
 
 LOOK = 0
 PASTE = 1
 FRESH = 2
+#: Nothing is read: slots become empty, before anything is pasted.
+EMPTY = 3
 
 CURSOR = 0
 LIMIT = 1
@@ -103,7 +117,7 @@ def stage_journal(
     Parameters
     ----------
     places : (parts, 6) int64
-    shape : (8,) int64
+    shape : (10,) int64
     journal : (words,) int64, written
     part : int
     first : int
@@ -140,7 +154,7 @@ def stage_journal(
             if where + nbytes > journal[LIMIT]:
                 return TOO_MUCH
             at = FIRST + LINE_WORDS * fetch_add(journal, LINES, 1)
-            journal[at] = part
+            journal[at] = part + shape[PART]
             journal[at + 1] = begin + number
             journal[at + 2] = run - number
             journal[at + 3] = where
@@ -158,6 +172,7 @@ def rows_save(
     heads: np.ndarray,
     shape: np.ndarray,
     journal: np.ndarray,
+    kept: np.ndarray,
     first: int,
     count: int,
 ) -> int:
@@ -170,8 +185,10 @@ def rows_save(
         The stage and the checksums it points at are *written*.
     heads : (streams, 8) int64, written
         See rows_copy.
-    shape : (8,) int64
+    shape : (10,) int64
     journal : (words,) int64, written
+    kept : (words,) int64
+        See `walk_copy`.
     first : int
         The first slot, a multiple of a chunk's.
     count : int
@@ -193,7 +210,10 @@ def rows_save(
     parts = places.shape[0]
     for start in range(first, first + count, shape[ROOM]):
         some = min(shape[ROOM], first + count - start)
-        rows_copy(places, heads, shape[ROWS], start, some)
+        if shape[PART] != 0:
+            bytes_copy(places, start, some)
+        else:
+            rows_copy(places, heads, kept, shape[ROWS], start, some)
         for part in range(parts):
             stage_sums(places[part], shape[CHUNK], start, some)
             if places[part, OLD] != 0:
@@ -230,7 +250,7 @@ def rows_load(
         FRESH the stage is moved to the slots themselves.
     heads : (streams, 8) int64, written
         See rows_check.
-    shape : (8,) int64
+    shape : (10,) int64
     where : (parts, chunks) int64
         Where in the journal a chunk lies, 0 for those of the file; (0, 0) without a journal.
     first : int
@@ -254,6 +274,9 @@ def rows_load(
     chunk = shape[CHUNK]
     for start in range(first, first + count, shape[ROOM]):
         some = min(shape[ROOM], first + count - start)
+        if shape[INTO] == EMPTY:
+            words_clear(places, start, some)
+            continue
         for part in range(parts):
             size = places[part, SIZE]
             if shape[INTO] == FRESH:
@@ -277,7 +300,11 @@ def rows_load(
             for number in range(chunks):
                 if found[number] != known[number]:
                     return ((start + number * chunk) * parts + part) * 3 + DAMAGED
-        wrong = rows_check(places, heads, shape[ROWS], shape[MOST], start, some)
+        if shape[PART] != 0:
+            if shape[INTO] == PASTE:
+                bytes_paste(places, start, some)
+            continue
+        wrong = rows_check(places, heads, shape, start, some)
         if wrong >= 0:
             return wrong * parts * 3 + IMPOSSIBLE
         if shape[INTO] == PASTE:

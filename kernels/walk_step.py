@@ -301,6 +301,37 @@ def leaves_complete(handle: np.ndarray, slot: int, ticket: int) -> None:
 
 
 @kernel
+def leaves_lose(handle: np.ndarray, slot: int) -> None:
+    """
+    Clear the leaves of rows whose stacks reach back to a row that is gone.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        The tree it points at is *written*.
+    slot : int
+        Of the row that is gone.
+
+    Notes
+    -----
+    Units: leaf units.
+    Cost: O(log capacity) a leaf that is cleared, STACK at most.
+    Errors: none.
+    Sharing: the one writer of the stream; the caller has entered.
+    Source: own.
+    """
+    view = handle_view(handle)
+    tree = handle_tree(handle)
+    levels = handle_levels(handle)
+    rows = handle[ROWS]
+    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
+    for ahead in range(1, min(view[STACK], rows - 1) + 1):
+        beside = slot_beside(first, rows, slot, ahead)
+        if tree_get(tree, levels, beside) != 0 and step_of(view, beside) >> STEP_SHIFT >= ahead:
+            leaf_put(handle, beside, 0)
+
+
+@kernel
 def step_leaves(handle: np.ndarray, slot: int, ticket: int) -> int:
     """
     Set the leaves that change with a row, after it is written and before it is committed.
@@ -328,15 +359,8 @@ def step_leaves(handle: np.ndarray, slot: int, ticket: int) -> int:
     the largest priority.
     """
     view = handle_view(handle)
-    tree = handle_tree(handle)
-    levels = handle_levels(handle)
-    rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
-    # What reaches back to the row that was here has lost it.
-    for ahead in range(1, min(view[STACK], rows - 1) + 1):
-        beside = slot_beside(first, rows, slot, ahead)
-        if tree_get(tree, levels, beside) != 0 and step_of(view, beside) >> STEP_SHIFT >= ahead:
-            leaf_put(handle, beside, 0)
+    # Of the row that was here.
+    leaves_lose(handle, slot)
     leaves_complete(handle, slot, ticket)
     number = step_of(view, slot)
     step = number >> STEP_SHIFT

@@ -7,6 +7,7 @@ from kernels.atomics import fetch_add, load
 from kernels.codes import HELD_BACK, NOTICE
 from kernels.faults import COPIED, COUNTED, fault_point
 from kernels.handle import (
+    HEAP,
     LIMITS,
     NOTICED,
     ROWS,
@@ -20,7 +21,7 @@ from kernels.handle import (
     handle_records,
 )
 from kernels.jit import kernel
-from kernels.members import CLEARING, INSIDE, member_enter, member_leave
+from kernels.members import INSIDE, member_enter, member_leave
 from kernels.ring import (
     BURNT,
     LINE,
@@ -31,12 +32,10 @@ from kernels.ring import (
     ring_commit,
     ring_current,
     ring_filled,
-    ring_release,
     ring_take,
 )
 from kernels.rows import SIZE, rows_put
-from kernels.walk_add import PATIENCE, WATCH
-from kernels.walk_leaf import leaf_settle
+from kernels.walk_add import PATIENCE, REFUSAL, WATCH, heap_call, heap_settle, slot_release
 from kernels.walk_limit import insert_claim
 from kernels.walk_step import leaf_enter, leaves_complete, step_leaves
 
@@ -105,8 +104,9 @@ def rows_step(
     plan = handle_plan(handle)
     rows = handle[ROWS]
     burnt = 0
+    refused = 0
     stored = 0
-    while stored < count and burnt < PATIENCE and stream_mine(handle, stream):
+    while stored < count and burnt + refused < PATIENCE and stream_mine(handle, stream):
         ticket = ring_claim(heads, stream, 1)
         if ticket & (WATCH - 1) == 0:
             handle[NOTICED] = 1
@@ -115,16 +115,16 @@ def rows_step(
         if taken == NOT_TAKEN:
             burnt += 1
             continue
-        if not stream_mine(handle, stream) or not ring_current(heads, stream, ticket):
-            # Announced: a recount that misses a slot that goes must not miss one that comes.
-            member_enter(handle_member(handle), CLEARING)
-            ring_release(heads, records, stream, slot, taken)
-            if handle[TREE] != 0:
-                leaf_settle(handle, slot)
-            member_leave(handle_member(handle), CLEARING)
+        mine = stream_mine(handle, stream) and ring_current(heads, stream, ticket)
+        if mine:
+            rows_put(plan, sources, stored, slot)
+            if handle[HEAP] != 0:
+                mine = heap_call(handle, sources, stored, slot)
+                refused += np.int64(not mine) * REFUSAL
+        if not mine:
+            slot_release(handle, stream, slot, np.int64(taken == TAKEN_EMPTY))
             burnt += 1
             continue
-        rows_put(plan, sources, stored, slot)
         fault_point(COPIED)
         leaf = 0
         if handle[TREE] != 0:
@@ -134,6 +134,8 @@ def rows_step(
             ring_filled(heads, stream, 1)
             fault_point(COUNTED)
         ring_commit(records, slot, ticket)
+        if handle[HEAP] != 0:
+            heap_settle(handle, ticket, slot)
         if handle[TREE] != 0:
             # Again, for a learner that was late, see leaves_complete; so for the row's own.
             leaves_complete(handle, slot, ticket)

@@ -8,21 +8,35 @@ from kernels.addresses import (
     integers_at,
     load_float32,
     load_float64,
+    stack_integers,
     store_float32,
     store_float64,
     store_int64,
     store_uint8,
 )
+from kernels.entries import call_1
 from kernels.handle import (
     ROWS,
     handle_outputs,
     handle_plan,
     handle_view,
 )
+from kernels.heap import (
+    GET,
+    REQUEST_COUNT,
+    REQUEST_EACH,
+    REQUEST_KIN,
+    REQUEST_KIN_TO,
+    REQUEST_LANES,
+    REQUEST_LINE,
+    REQUEST_STACK,
+    REQUEST_TO,
+    heap_of,
+)
 from kernels.jit import kernel
 from kernels.lanes import lanes_copy
 from kernels.power import bits_float
-from kernels.rows import ADDRESS, KIND, SIZE, STRIDE
+from kernels.rows import ADDRESS, HEAPED, KIND, SIZE, STRIDE
 from kernels.view import (
     ACHIEVED,
     COPIED,
@@ -45,6 +59,7 @@ from kernels.view import (
     START,
     TERMINATED,
     TERMINATED_BIT,
+    TIME,
     TIMES,
     TRUNCATED_BIT,
 )
@@ -169,9 +184,49 @@ def steps_values(view: np.ndarray, kind: int, to: int, lanes: np.ndarray) -> Non
 
 
 @kernel
+def kin_of(handle: np.ndarray, output: int) -> int:
+    """
+    Find an earlier array that the same drawn rows are copied into out of the same field.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    output : int
+        Copied.
+
+    Returns
+    -------
+    int
+        -1: there is none, or it has slots of another number.
+
+    Notes
+    -----
+    Units: none.
+    Cost: O(outputs).
+    Errors: none.
+    Sharing: reads the caller's own.
+    Source: own. Of two stacks one step apart, all observations but one are the same.
+    """
+    view = handle_view(handle)
+    outputs = handle_outputs(handle)
+    if view[FLAGS] & TIME != 0:
+        return -1
+    here = GROUPS + outputs[output, STRIDE] * GROUP_WORDS
+    for other in range(output):
+        there = GROUPS + outputs[other, STRIDE] * GROUP_WORDS
+        if (
+            outputs[other, ADDRESS] == outputs[output, ADDRESS]
+            and outputs[other, KIND] == COPIED
+            and view[there + INNER] == view[here + INNER]
+        ):
+            return other
+    return -1
+
+
+@kernel
 def lanes_fill(
-    handle: np.ndarray, notes: np.ndarray, rows: int, output: int, to: int, after: int
-) -> None:
+    handle: np.ndarray, notes: np.ndarray, rows: int, output: int, to: int, after: int, kin_to: int
+) -> int:
     """
     Fill a block's rows of an array that has a place for each of its group's slots.
 
@@ -187,12 +242,19 @@ def lanes_fill(
         Address of the block's first row, *written*.
     after : int
         Rows from one time's to the next one's, where time comes first.
+    kin_to : int
+        Address of the block's first row of the array that kin_of found; 0 for none.
+
+    Returns
+    -------
+    int
+        A bit a row, set where its bytes in the heap were not those of a row.
 
     Notes
     -----
     Units: rows.
     Cost: O(bytes).
-    Errors: none.
+    Errors: as returned.
     Sharing: as rows_get; the caller looks at the words after.
     Source: own.
     """
@@ -205,18 +267,36 @@ def lanes_fill(
     copied = line[KIND] == COPIED or line[KIND] == DESIRED
     size = plan[line[ADDRESS], SIZE] if copied else 1
     turns = 1
-    lanes = rows * times * inner
+    each = times * inner
     if view[FLAGS] & MAJOR != 0 and line[STRIDE] != FIRST:
         turns = times
-        lanes = rows * inner
-    at = address_of(notes) + (NOTES + view[here + START]) * rows * 8
+        each = inner
+    lanes = rows * each
+    begin = address_of(notes) + NOTES * rows * 8
+    at = begin + view[here + START] * rows * 8
+    damaged = 0
     for _ in range(turns):
-        if copied:
+        if copied and plan[line[ADDRESS], HEAPED] != 0:
+            request = stack_integers()
+            request[REQUEST_LINE] = plan[line[ADDRESS], HEAPED]
+            request[REQUEST_TO] = to
+            request[REQUEST_LANES] = at
+            request[REQUEST_COUNT] = lanes
+            request[REQUEST_EACH] = each
+            request[REQUEST_STACK] = inner
+            request[REQUEST_KIN] = 0
+            if kin_to != 0:
+                kin = GROUPS + handle_outputs(handle)[kin_of(handle, output), STRIDE] * GROUP_WORDS
+                request[REQUEST_KIN] = begin + view[kin + START] * rows * 8
+                request[REQUEST_KIN_TO] = kin_to
+            damaged |= call_1(heap_of(request[REQUEST_LINE])[GET], address_of(request))
+        elif copied:
             lanes_copy(plan, line[ADDRESS], to, integers_at(at, lanes))
         else:
             steps_values(view, line[KIND], to, integers_at(at, lanes))
         at += lanes * 8
         to += after * inner * size
+    return damaged
 
 
 @kernel

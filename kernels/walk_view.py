@@ -16,6 +16,7 @@ from kernels.atomics import fence, fetch_add
 from kernels.goal import DRAWS
 from kernels.handle import (
     GENERATOR,
+    HEAP,
     NOTICED,
     REDRAWS,
     handle_line,
@@ -42,7 +43,7 @@ from kernels.view import (
 )
 from kernels.walk_gather import ages_count
 from kernels.walk_notes import goals_note, lanes_note, windows_ids, windows_note
-from kernels.walk_values import goals_fill, lanes_fill, windows_values
+from kernels.walk_values import goals_fill, kin_of, lanes_fill, windows_values
 from kernels.window import (
     window_prefetch,
 )
@@ -66,7 +67,8 @@ def view_gather(
     targets : (outputs,) int64
         Addresses of the arrays that are *written*.
     slots : (n,) int64, written
-        Slots; after, the ids of their rows, or MISSED where not all that was needed was whole.
+        Slots; after, the ids of their rows, or MISSED where not all that was needed was whole;
+        DAMAGED less the slot as rows_get.
     notes : (min(n, MOST_ROWS) * (4 + LANES),) int64, written
 
     Returns
@@ -105,6 +107,7 @@ def view_gather(
         for group in range(GOAL):
             if view[GROUPS + group * GROUP_WORDS + TIMES] != 0:
                 lanes_note(handle, notes, block, group)
+        damaged = 0
         for output in range(view[OUTPUTS]):
             kind = outputs[output, KIND]
             size = outputs[output, SIZE]
@@ -112,14 +115,19 @@ def view_gather(
                 size //= outputs[output, DIMS]
             to = targets[output] + first * size
             if kind == COPIED or kind == DESIRED or (timed and kind != LENGTH):
-                lanes_fill(handle, notes, rows, output, to, count)
+                kin_to = 0
+                if handle[HEAP] != 0 and kind == COPIED:
+                    kin = kin_of(handle, output)
+                    if kin >= 0:
+                        kin_to = targets[kin] + first * outputs[kin, SIZE]
+                damaged |= lanes_fill(handle, notes, rows, output, to, count, kin_to)
                 if kind == DESIRED:
                     goals_fill(handle, notes, rows, output, to)
             else:
                 windows_values(handle, notes, block, kind, to)
         # The copies' loads must be done before the words are loaded again.
         fence()
-        missed += windows_ids(handle, notes, block)
+        missed += windows_ids(handle, notes, block, damaged)
         first += rows
     if missed != 0:
         fetch_add(handle_line(handle, REDRAWS), 0, missed)

@@ -48,7 +48,19 @@ from replay.errors import (
     UnflushedError,
     WaitTimeoutError,
 )
-from replay.memory import Field, Owner, RateLimiter, Repaired, unlink
+from replay.memory import (
+    Field,
+    Flat,
+    FlatBytes,
+    FlatStr,
+    Owner,
+    Padded,
+    PaddedBytes,
+    PaddedStr,
+    RateLimiter,
+    Repaired,
+    unlink,
+)
 from replay.samplers import (
     Combined,
     Fifo,
@@ -76,6 +88,9 @@ __all__ = [
     "Field",
     "FieldError",
     "Fifo",
+    "Flat",
+    "FlatBytes",
+    "FlatStr",
     "FrameStack",
     "Hindsight",
     "InputError",
@@ -86,6 +101,9 @@ __all__ = [
     "NStep",
     "Owner",
     "OwnerGoneWarning",
+    "Padded",
+    "PaddedBytes",
+    "PaddedStr",
     "Proportional",
     "Ranked",
     "RateLimiter",

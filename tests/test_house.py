@@ -77,10 +77,12 @@ def test_a_kernel_has_few_arguments():
 
 def test_the_drawing_of_the_layout_is_the_layout():
     drawn = re.findall(r"^    (\S+) +(\(.*\)) +(\w+) ", layout.__doc__, re.MULTILINE)
-    schema = parse_schema({"frame": (np.uint8, (20, 20)), "reward": np.float32})
+    packed = replay.Field(np.uint8, (20, 20), compression="lz4")
+    fields = {"frame": (np.uint8, (20, 20)), "reward": np.float32, "packed": packed}
     needed = {"tree": True, "minima": True, "cursors": True}
-    parts = Layout(schema, 1000, 2, needed).parts
-    values = {"streams": 2, "slots": 1000, "width": 2}
+    parts = Layout(parse_schema(fields), 1000, 2, needed).parts
+    # Bytes of a stream: an expected ratio of 4, the largest row and a margin, and slots divide it.
+    values = {"streams": 2, "slots": 1000, "width": 4, "stride": 51_000, "fields": 1}
     assert [name.replace("NAME", "frame") for name, _, _ in drawn] == list(parts)
     for (name, shape, dtype), part in zip(drawn, parts.values(), strict=True):
         for size, known in zip(shape.strip("()").split(", "), part.shape, strict=False):

@@ -20,7 +20,8 @@ def batch_type(names: tuple[str, ...]) -> Any:
     -------
     type
         A NamedTuple, and so a pytree to JAX and PyTorch: unpackable, with attributes, and also
-        indexable by name, where "obs/image" is a part of a nested observation.
+        indexable by name, where "obs/image" is a part of a nested observation, and "note/lengths"
+        one of a ragged field.
     """
     # What NamedTuple makes, with methods set on the very class: libraries know a named tuple by
     # its one base, tuple.
@@ -42,8 +43,16 @@ def _item(batch: Any, key: Any) -> Any:
         raise KeyError(f"no field {key!r}, there are {', '.join(batch._fields)}")
     value = getattr(batch, first)
     for part in parts:
-        value = value[part] if isinstance(value, Mapping) else value[int(part)]
+        if isinstance(value, Mapping):
+            value = value[part]
+        else:
+            value = getattr(value, part) if part in _names(value) else value[int(part)]
     return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Give the names of a named tuple's parts, which rows of different lengths are in."""
+    return getattr(value, "_fields", ())
 
 
 def _reduce(batch: Any) -> Any:
@@ -62,7 +71,7 @@ def _repr(batch: Any) -> str:
 def _shape(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_shape(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not _names(value):
         return "(" + ", ".join(_shape(part) for part in value) + ")"
     shape = getattr(value, "shape", None)
     return repr(value) if shape is None else f"{value.dtype}{list(shape)}"

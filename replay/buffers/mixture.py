@@ -24,8 +24,8 @@ class Mixture:
     Parameters
     ----------
     buffers : mapping of str to ReplayBuffer or ViewReader, or a sequence of them
-        All of the same fields: names, dtypes and shapes. They stay what they are, and may be added
-        to and drawn from beside the mixture.
+        All of the same fields: names, dtypes and shapes, however they are stored. They stay what
+        they are, and may be added to and drawn from beside the mixture.
     shares : mapping of str to float, or a sequence of them
         Of each buffer, from 1e-6 to 1, together 1; named or ordered as the buffers are. Kept as
         fractions of integers up to 1e6. None: the same share for each.
@@ -108,7 +108,8 @@ class Mixture:
         Returns
         -------
         Batch
-            A named tuple: a contiguous (batch_size, *shape) array a field, then source
+            A named tuple: a contiguous (batch_size, *shape) array a field, a `Padded` or a `Flat`
+            of a ragged one, then source
             (batch_size,) int64, the place of each row's buffer among the buffers, weights
             (batch_size,) float32 and ids (batch_size,) int64, both as that buffer gave them.
 
@@ -158,7 +159,7 @@ class Mixture:
         if type(out) is not self._batch_type:
             raise InputError(f"out is {type(out).__name__}, it must be a batch of this mixture")
         *nodes, source, weights, ids = out
-        flat = (*self._schema.flatten(tuple(nodes)), weights, ids)
+        flat = (*self._schema.flatten_batch(tuple(nodes)), weights, ids)
         names = (*self._schema.fields, "weights", "ids", SOURCE)
         for name, array in zip(names, (*flat, source), strict=True):
             if not isinstance(array, np.ndarray) or not array.ndim:
@@ -185,7 +186,7 @@ class Mixture:
         *columns, weights, ids = flat
         ordered = tuple([columns[column] for column in self._columns[place]])
         if reader._nested:
-            ordered = reader._batch_schema.nest(ordered)
+            ordered = reader._batch_schema.nest(ordered, padded=True)
         return reader._batch_type._make((*ordered, weights, ids))
 
     def _give_back(self, counts: list[int]) -> None:
@@ -278,7 +279,8 @@ def _check_reader(name: str, reader: Any) -> None:
 
 def _check_same(name: str, reader: Reader, other_name: str, other: Reader) -> None:
     """Refuse two buffers whose batches could not be one."""
-    fields, others = reader._batch_schema.fields, other._batch_schema.fields
+    schema, other_schema = reader._batch_schema.bare, other._batch_schema.bare
+    fields, others = schema.fields, other_schema.fields
     for here, there, lacking in ((fields, others, other_name), (others, fields, name)):
         for field in here:
             if field not in there:
@@ -290,7 +292,7 @@ def _check_same(name: str, reader: Reader, other_name: str, other: Reader) -> No
                 f"field {field!r} is {_shown(one)} in buffer {name!r} and "
                 f"{_shown(others[field])} in buffer {other_name!r}"
             )
-    if reader._batch_schema.nodes != other._batch_schema.nodes:
+    if schema.nodes != other_schema.nodes:
         raise FieldError(f"the fields of buffers {name!r} and {other_name!r} are nested otherwise")
 
 

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from kernels.codes import HELD_BACK, MISMATCH, NO_PRIORITY, NOT_WHOLE, NOTICE
 from kernels.handle import NOTICED
+from kernels.rows import DAMAGED
 from replay.buffers.batch import batch_type
-from replay.errors import EmptyError, InputError, ReplayError, WaitTimeoutError
+from replay.errors import BlockFormatError, EmptyError, InputError, ReplayError, WaitTimeoutError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
 from replay.memory.handle import Handle
@@ -81,7 +82,9 @@ class Reader:
         batch_size : int, optional
             Rows wanted, 1 or more; may be left out beside `out`.
         out : batch, optional
-            An earlier batch of this buffer, whose arrays are written anew.
+            An earlier batch of this buffer, whose arrays are written anew. A `Flat` has no size
+            that the next batch would have: in its place stands a `Padded`, whose values are left
+            as they come behind the end of each row.
         timeout : float, optional
             Seconds to wait for rows and for the rate limiter; 0 tries once. None: an empty buffer
             is an error at once, and a limiter is waited for as long as it takes.
@@ -89,8 +92,8 @@ class Reader:
         Returns
         -------
         Batch
-            A named tuple: a contiguous (batch_size, *shape) array a field, then weights
-            (batch_size,) float32 and ids (batch_size,) int64.
+            A named tuple: a contiguous (batch_size, *shape) array a field, a `Padded` or a `Flat`
+            of a ragged one, then weights (batch_size,) float32 and ids (batch_size,) int64.
 
         Raises
         ------
@@ -100,6 +103,8 @@ class Reader:
             The same, or the limiter held the batch back, until the timeout.
         InputError
             batch_size is below 1, or `out` is no batch of this size and buffer.
+        BlockFormatError
+            A compressed or ragged row is damaged: of a file that somebody wrote into.
         ClosedError
         """
         waiting = None if timeout is None else Waiting(timeout)
@@ -156,7 +161,7 @@ class Reader:
         schema = self._batch_schema
         if not isinstance(out, tuple) or len(out) != len(schema.names) + 2:
             raise InputError(f"out is {type(out).__name__}, it must be a batch of this buffer")
-        flat = (*schema.flatten(out[:-2]), *out[-2:])
+        flat = (*schema.flatten_batch(out[:-2]), *out[-2:])
         rows = batch_size
         if rows is not None:
             _batch_size(rows)
@@ -317,6 +322,7 @@ class Reader:
                     self._sampler.settle(weights)
                 return
             places = np.flatnonzero(ids < 0)
+            _refuse_damaged(ids)
             again_ids = np.empty(places.size, np.int64)
             again_weights = np.empty(places.size, np.float32)
             rows = self._led(places.size)[:-2]
@@ -330,6 +336,16 @@ class Reader:
                     column[places] = drawn_rows
         raise EmptyError(
             f"no whole row was found in {_TRIES} tries: writers hold the slots that were drawn"
+        )
+
+
+def _refuse_damaged(ids: npt.NDArray[np.int64]) -> None:
+    """Raise where a row is whole and its bytes in the heap are not those of a row."""
+    damaged = DAMAGED - ids[ids <= DAMAGED]
+    if damaged.size:
+        slots = ", ".join(map(str, np.unique(damaged)[:8]))
+        raise BlockFormatError(
+            f"the block is damaged: what is stored for slots {slots} are not the bytes of a row"
         )
 
 

@@ -61,8 +61,9 @@ class ReplayBuffer(LearningWriter, Reader):
     capacity : int
         Rows that are kept; the oldest goes first.
     fields : mapping, Gymnasium spaces, or None
-        What a transition is made of: names and dtypes, (dtype, shape) pairs or spaces; nested
-        mappings for nested observations. None: the first transition shows it.
+        What a transition is made of: names and dtypes, (dtype, shape) pairs, `str`, `bytes`,
+        `Field(...)` for what is compressed or differs in length, or spaces; nested mappings for
+        nested observations. None: the first transition shows it.
     sampler : Sampler
         Which rows a batch is made of: `Uniform()`, `Proportional(...)`, `Ranked(...)`,
         `Recent(...)`, `Fifo()`, `Lifo()` or `Combined(...)`.
@@ -526,6 +527,9 @@ class ReplayBuffer(LearningWriter, Reader):
             same to within a factor of two, of one row a batch. nan before the first batch.
             balance: the rate limiter's, where there is one, in rows drawn. unread, lost: of Fifo,
             rows still to be given out, and those that never will be.
+            With compressed or ragged fields: room: bytes for the rows of these fields, row_bytes:
+            what one took on average so far, room_rows: how many such rows the bytes allow for,
+            the capacity at most; evicted: rows that went because newer ones needed their bytes.
         """
         ring = self._opened("stats")
         ring.watch_owner()

@@ -237,7 +237,7 @@ def order(names: tuple[str, ...], values: dict[str, Any], number: Any) -> tuple[
 
 def zeros_of(schema: Schema, rows: int | None = None) -> dict[str, Any]:
     """
-    Make zeros for every field, nested as the schema is.
+    Make zeros for every field, nested as the schema is; of a ragged one rows of length 0.
 
     Parameters
     ----------
@@ -246,10 +246,14 @@ def zeros_of(schema: Schema, rows: int | None = None) -> dict[str, Any]:
         None: of one row.
     """
     lead = () if rows is None else (rows,)
-    flat = tuple(np.zeros((*lead, *field.shape), field.dtype) for field in schema.fields.values())
+    shapes = [(0, *f.shape[1:]) if f.ragged else f.shape for f in schema.fields.values()]
+    flat = tuple(
+        np.zeros((*lead, *shape), field.dtype)
+        for shape, field in zip(shapes, schema.fields.values(), strict=True)
+    )
     if rows is None:
         flat = tuple(zero if zero.shape else zero[()] for zero in flat)
-    return dict(zip(schema.names, schema.nest(flat), strict=True))
+    return dict(zip(schema.names, schema.nest(flat, padded=True), strict=True))
 
 
 def _release(ring: "weakref.ref[Ring]", handle: Any, stream: int) -> None:

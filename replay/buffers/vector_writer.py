@@ -12,7 +12,6 @@ from kernels.handle import NOTICED
 from kernels.view import STEP_SHIFT, TERMINATED_BIT, TRUNCATED_BIT
 from replay.buffers.step_writer import MOST_STEPS, order, zeros_of
 from replay.errors import FieldError, InputError, JammedError, StepError
-from replay.memory.fields import Field
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
 from replay.memory.streams import holds_stream, release_streams, take_streams
@@ -80,9 +79,9 @@ class VectorWriter:
         names = self._schema.names
         self._plain = names == ("obs", "action", "reward", STEP)
         self._singles = {
-            place: (name, self._schema.nodes[name])
+            place: (name, self._schema.fields[name])
             for place, name in enumerate(names)
-            if isinstance(self._schema.nodes[name], Field) and name != STEP
+            if name in self._schema.fields and name != STEP
         }
         self._ring = ring
 
@@ -224,16 +223,17 @@ class VectorWriter:
     def _blank(self, row: tuple[Any, ...], begun: npt.NDArray[Any]) -> tuple[Any, ...]:
         """Put zeros for all but the observation where an episode begins."""
         blanked = []
-        flat = self._schema.flatten(row)
+        flat = self._schema.flatten(row, many=True)
         for (path, field), value in zip(self._schema.fields.items(), flat, strict=True):
-            if path.split("/")[0] == "obs":
+            # Of a row of length 0 no value is looked at.
+            if path.split("/")[0] == "obs" or field.ragged:
                 blanked.append(value)
                 continue
             # Checked whole: also what is not looked at must have the shape.
             array = field.convert(path, value, len(begun)).copy()
             array[begun] = 0
             blanked.append(array)
-        return self._schema.nest(tuple(blanked))
+        return self._schema.nest(tuple(blanked), padded=True)
 
     def _store(
         self, row: tuple[Any, ...], ids: npt.NDArray[np.int64], after: npt.NDArray[Any]
@@ -263,7 +263,7 @@ class VectorWriter:
         arrays: tuple[npt.NDArray[Any], ...] = ()
         if code in (MISMATCH, CLOSED, HELD_BACK):
             ring.check_open(self._handle)
-            flat = self._schema.flatten(row)
+            flat = self._schema.flatten(row, many=True)
             arrays = tuple(
                 field.convert(path, value, ids.size)
                 for (path, field), value in zip(self._schema.fields.items(), flat, strict=True)

@@ -69,7 +69,8 @@ class Writer:
         *row, **fields
             A value for each field, by name or in the schema's order. Of the field's shape, and of
             its dtype or one that converts to it safely: float64 to float32 does, 300 to uint8
-            and a float to an integer do not.
+            and a float to an integer do not. Of a ragged field an array of any length up to the
+            longest, bytes or a str.
 
         Returns
         -------
@@ -106,7 +107,7 @@ class Writer:
         ----------
         *rows, **fields
             An (n, *shape) array for each field, by name or in the schema's order; as `add` takes
-            them.
+            them. Of a ragged field a list of n rows, or a `Padded` or `Flat` as batches have them.
 
         Returns
         -------
@@ -161,14 +162,14 @@ class Writer:
                 )
         return row + tuple(fields[name] for name in left)
 
-    def _flat(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _flat(self, row: tuple[Any, ...], *, many: bool = False) -> tuple[Any, ...]:
         schema = self._known()
         if len(row) != len(schema.names):
             raise FieldError(
                 f"{len(row)} values were given, a row has {len(schema.names)}: "
                 f"{', '.join(schema.names)}"
             )
-        return schema.flatten(row)
+        return schema.flatten(row, many=many)
 
     def _known(self) -> Schema:
         if self._schema is None:
@@ -203,7 +204,7 @@ class Writer:
             code = self._extend_in_turn(ring, handle, rows, ids)
         if code < 0 and code != NOTICE:
             ring.check(code)
-            flat = self._flat(rows)
+            flat = self._flat(rows, many=True)
             if ring.layout.schema.nested:
                 ids = np.empty(count_rows(ring.fields, flat), np.int64)
                 code = self._extend_in_turn(ring, handle, flat, ids)
@@ -212,7 +213,7 @@ class Writer:
         if code == NOTICE:
             ring.look_after(handle)
         elif code < ids.size:
-            ring.store_rest(handle, self._flat(rows), ids, code)
+            ring.store_rest(handle, self._flat(rows, many=True), ids, code)
         return ids
 
     def _extend_in_turn(

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from replay.errors import FieldError, InputError
+from replay.memory.fields import Field
 
 
-def fields(env: Any) -> dict[str, Any]:
+def fields(env: Any, *, compression: str | None = None) -> dict[str, Any]:
     """
     Say what a buffer stores of an environment's steps.
 
@@ -16,6 +17,8 @@ def fields(env: Any) -> dict[str, Any]:
     ----------
     env : gymnasium.Env or gymnasium.vector.VectorEnv
         Of a vector environment, what one of its environments gives.
+    compression : {"lz4"}, optional
+        Store images compressed: parts of the observation that are uint8 and have two axes or more.
 
     Returns
     -------
@@ -41,6 +44,8 @@ def fields(env: Any) -> dict[str, Any]:
         obs, action = env.single_observation_space, env.single_action_space
     _check_space("obs", obs)
     _check_space("action", action)
+    if compression is not None:
+        obs = _compressed(obs, compression)
     return {"obs": obs, "action": action, "reward": np.float32}
 
 
@@ -71,6 +76,19 @@ def count_environments(env: Any) -> int | None:
     raise InputError(
         f"env is {type(env).__name__}, it must be a gymnasium.Env or a gymnasium.vector.VectorEnv"
     )
+
+
+def _compressed(space: Any, compression: str) -> Any:
+    """Give the fields of a space, its images compressed."""
+    from gymnasium import spaces
+
+    if isinstance(space, spaces.Dict):
+        return {name: _compressed(part, compression) for name, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_compressed(part, compression) for part in space.spaces)
+    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) > 1:
+        return Field(space.dtype, space.shape, compression=compression)
+    return space
 
 
 def _check_space(path: str, space: Any) -> None:

@@ -8,15 +8,22 @@ from replay.memory.limiter import RateLimiter
 from replay.memory.owner import Owner
 from replay.memory.parse import learn_schema, parse_schema
 from replay.memory.priority_tree import PriorityTree
+from replay.memory.ragged import Flat, FlatBytes, FlatStr, Padded, PaddedBytes, PaddedStr
 from replay.memory.repair import Repaired
 from replay.memory.ring import Ring
 
 __all__ = [
     "Block",
     "Field",
+    "Flat",
+    "FlatBytes",
+    "FlatStr",
     "Handle",
     "Layout",
     "Owner",
+    "Padded",
+    "PaddedBytes",
+    "PaddedStr",
     "PriorityTree",
     "RateLimiter",
     "Repaired",

@@ -13,6 +13,9 @@ from kernels import (
     walk_clear,
     walk_decay,
     walk_gather,
+    walk_heap_get,
+    walk_heap_put,
+    walk_heap_rows,
     walk_limit,
     walk_repair,
     walk_step_add,
@@ -21,6 +24,7 @@ from kernels import (
 )
 from kernels import structure as structures
 from kernels.codes import MISMATCH
+from kernels.entries import entry_address
 from kernels.jit import INTERPRETED, entry_point
 from replay.progress import compiling
 
@@ -33,6 +37,19 @@ LONG = 1 << 16
 def structure() -> dict[int, int]:
     """Say what `kernels.objects` needs to know of this interpreter; empty: use the plain path."""
     return structures.structure()
+
+
+@functools.cache
+def heap_entries() -> tuple[int, int, int]:
+    """Compile or load what stores rows in the heap and takes them out, and say where it is."""
+    with compiling() as ready:
+        put = entry_address(walk_heap_put.heap_put, 4)
+        ready("heap_put")
+        get = entry_address(walk_heap_get.lanes_unpack, 1)
+        ready("lanes_unpack")
+        gather = entry_address(walk_heap_rows.heap_gather, 4)
+        ready("heap_gather")
+    return put, get, gather
 
 
 class Calls:

@@ -27,10 +27,12 @@ from kernels.faults import (
     SAVE_WRITTEN,
     fault_point,
 )
+from kernels.heap import BYTES_OF, POSITION_OF, STREAM_OF
 from kernels.ring import HEAD
 from kernels.walk_snapshot import DONE, TOO_MUCH
 from replay.errors import BlockError, BlockFormatError, ReplayError
 from replay.memory.block import Block
+from replay.memory.handle import Handle, make_handle
 from replay.memory.home import in_bytes
 from replay.memory.journal import JournalWriter, begins_as_journal, read_journal
 from replay.memory.side_file import SideFile, locked, open_file, own, sync_folder, write_at
@@ -188,12 +190,14 @@ class _Saving:
         """Take the block piece by piece, and all that is said of the rows in front of them."""
         snapshot, block, descriptor = self._snapshot, self._block, self._side.descriptor
         front = Front.of(snapshot, block)
+        kept, holder = _kept(block)
+        parts = snapshot.heap
 
         def worker() -> Callable[[int, int], None]:
-            stage = Stage(snapshot, block, descriptor, front)
+            stage = Stage(snapshot, block, descriptor, front, parts)
 
             def work(first: int, count: int) -> None:
-                code = stage.save(journal, old, first, count)
+                code = stage.save(journal, old, kept, first, count)
                 if code == TOO_MUCH:
                     raise _TooMuchError
                 if code != DONE:
@@ -206,9 +210,25 @@ class _Saving:
             return work
 
         what = f"saving {in_bytes(snapshot.nbytes)} to {self._path}"
+        # The heap first: a row that is whole after that has had its bytes copied.
+        if "heap" in snapshot.parts:
+            spread(snapshot.pieces(), worker, what)
+        parts = snapshot.rows
         spread(snapshot.pieces(), worker, what)
+        del holder
         largest = block.part("control")[words.PRIORITY, 0]
         # A row's leaf may be from after the counters were read.
         front.control[words.PRIORITY, 0] = max(front.control[words.PRIORITY, 0], largest)
         front.seal()
         return front
+
+
+def _kept(block: Block) -> tuple[npt.NDArray[np.int64], Handle | None]:
+    """Say what of the heap will be in a snapshot whose heads were taken, see `walk_copy`."""
+    if not block.layout.room:
+        return np.zeros(0, np.int64), None
+    # Keeps the words that the first one points at.
+    handle = make_handle(block, 0)
+    writing = block.part("writing")
+    unfinished = writing[writing[:, BYTES_OF] > 0][:, [STREAM_OF, POSITION_OF]]
+    return np.append(handle[words.HEAP], unfinished.reshape(-1)), handle

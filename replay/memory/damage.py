@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
+from kernels.heap import BYTES, CLEAR
 from kernels.jit import interpreted
 from kernels.members import MEMBERS
 from kernels.priorities import priority_ceiling
-from kernels.ring import BASE, BURNT, FILLED, HEAD, SHIFT
+from kernels.ring import BASE, BURNT, FILLED, FLOOR, HEAD, SHIFT
 from kernels.walk_new import GIVEN
 from replay.errors import BlockFormatError
 from replay.memory.layout import MOST_SLOTS, Layout
@@ -52,6 +53,9 @@ def check_words(
         ("the limiter's balance", control[words.LIMITER, 0], -_MOST_BALANCE, _MOST_BALANCE),
         ("a head", heads[:, HEAD], 0, tickets),
         ("a base", heads[:, BASE], 0, tickets),
+        ("a floor", heads[:, FLOOR], 0, tickets),
+        ("bytes claimed", heads[:, BYTES], 0, 1 << 61),
+        ("bytes that are clear", heads[:, CLEAR], 0, 1 << 62),
         ("burnt tickets", heads[:, BURNT], 0, tickets),
         # Deaths can leave more than there are slots, until they are repaired.
         ("slots filled", heads[:, FILLED], 0, MOST_SLOTS),

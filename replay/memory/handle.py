@@ -6,12 +6,28 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
+from kernels import heap as heap_words
 from kernels import view as view_words
+from kernels.dictionary import WORDS as DICTIONARY_WORDS
+from kernels.dictionary import dictionary_fits
 from kernels.jit import interpreted
-from kernels.rows import ADDRESS, DESCR, DIMS, KIND, KINDS, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
+from kernels.lz4 import TABLE_WORDS
+from kernels.rows import (
+    ADDRESS,
+    DESCR,
+    DIMS,
+    HEAPED,
+    KIND,
+    KINDS,
+    NDIM,
+    PLAN_WIDTH,
+    SCALAR,
+    SIZE,
+    STRIDE,
+)
 from kernels.tree import tree_levels
 from replay.memory.block import Block
-from replay.memory.calls import structure
+from replay.memory.calls import heap_entries, structure
 from replay.memory.layout import Layout
 from replay.memory.window import STEP
 
@@ -87,9 +103,53 @@ def make_handle(block: Block, number: int) -> Handle:
         line[SCALAR] = id(field.dtype.type)
         line[NDIM] = len(field.shape)
         line[DIMS : DIMS + len(field.shape)] = field.shape
+    if layout.room:
+        _set_heap(handle, block, plan)
     if layout.view:
         set_view(handle, layout, layout.window.words())
     return handle
+
+
+def _set_heap(handle: Handle, block: Block, plan: npt.NDArray[np.int64]) -> None:
+    """Make the words of the heap."""
+    layout, start = block.layout, block.memory.ctypes.data
+    fields, parts = layout.schema.fields, layout.parts
+    heaped = [(number, name) for number, name in enumerate(fields) if fields[name].heaped]
+    heap = np.zeros(heap_words.LINES + len(heaped) * heap_words.LINE_WORDS, np.int64)
+    put, get, gather = heap_entries()
+    heap[heap_words.PUT], heap[heap_words.GET], heap[heap_words.GATHER] = put, get, gather
+    heap[heap_words.BYTES_AT] = start + parts["heap"].offset
+    heap[heap_words.STRIDE] = parts["heap"].shape[1]
+    heap[heap_words.ROOM] = layout.room
+    heap[heap_words.WRITING_AT] = start + parts["writing"].offset
+    heap[heap_words.HEADS_AT] = handle[words.HEADS]
+    heap[heap_words.ROWS_OF] = layout.rows
+    heap[heap_words.COUNT] = len(heaped)
+    lines = heap[heap_words.LINES :].reshape(-1, heap_words.LINE_WORDS)
+    tables: list[npt.NDArray[np.int64]] = []
+    for line, (number, name) in zip(lines, heaped, strict=True):
+        field = fields[name]
+        line[heap_words.OWNER] = heap.ctypes.data
+        line[heap_words.FIELD] = number
+        line[heap_words.ENTRY_AT] = plan[number, ADDRESS]
+        line[heap_words.ENTRY_STRIDE] = plan[number, STRIDE]
+        line[heap_words.LARGEST] = field.nbytes
+        line[heap_words.UNIT] = field.unit
+        line[heap_words.OPEN_END] = field.flat
+        if field.unit:
+            line[heap_words.LENGTHS_AT] = plan[number + 1, ADDRESS]
+        if field.compression is not None:
+            line[heap_words.CODEC] = heap_words.LZ4
+            heap[heap_words.SCRATCH] += field.nbytes
+        if layout.learns(field):
+            at = parts["dictionaries"].offset + len(tables) * DICTIONARY_WORDS * 8
+            tables.append(np.zeros(TABLE_WORDS, np.int64))
+            line[heap_words.DICTIONARY_AT] = start + at
+            line[heap_words.FITS] = interpreted(dictionary_fits)(field.nbytes)
+            line[heap_words.TABLE_AT] = tables[-1].ctypes.data
+        plan[number, HEAPED] = line.ctypes.data
+    handle.kept = (*handle.kept, heap, *tables)
+    handle[words.HEAP] = heap.ctypes.data
 
 
 def set_view(handle: Handle, layout: Layout, view: npt.NDArray[np.int64]) -> None:

@@ -6,11 +6,15 @@ The layout: where each part of a block lies, and the header that says so.
     control     (24, 8)             int64   ready word, generator, largest priority, statistics
     members     (1024, 8)           int64   who has the block open, see kernels.members
     heads       (streams, 8)        int64   a ring's counters, see kernels.ring
-    records     (slots, width)      int64   a sequence word, then the small fields of a row
+    records     (slots, width)      int64   a sequence word, then the small fields of a row, and
+                                            where the bytes of compressed or ragged ones lie
     column/NAME (slots, *shape)     any     a field too wide to be packed, one part each
     tree        (lines, 8)          int64   priorities, see kernels.tree; prioritized alone
     minima      (lines, 8)          int64   see kernels.minimum; weights by the buffer alone
     cursors     (streams, 8)        int64   see kernels.fifo; where rows are given out once alone
+    writing     (256, 8)            int64   see kernels.heap; compressed or ragged fields alone
+    heap        (streams, stride)   uint8   rings of their bytes, see kernels.heap
+    dictionaries (fields, 8224)     int64   see kernels.dictionary; compressed fields alone
 
 Parts begin at multiples of 64 bytes. The header is a valid safetensors header (eight bytes of
 length, JSON padded with blanks), so that stock tools open a file of this format; gaps are declared
@@ -26,7 +30,10 @@ from typing import Any
 
 import numpy as np
 
+from kernels.dictionary import WORDS as DICTIONARY_WORDS
+from kernels.dictionary import dictionary_fits
 from kernels.handle import CONTROL_LINES
+from kernels.heap import MARGIN, MOST_BYTES, WRITING
 from kernels.jit import interpreted
 from kernels.members import MEMBERS
 from kernels.ring import LINE
@@ -49,9 +56,17 @@ _OPENED_BY = {
 WIDE = 256
 #: What the name of a wide field's part begins with; no field's name can clash with a part's.
 COLUMN = "column/"
+#: Bytes of what a record holds of a field in the heap: where its bytes lie, and how many.
+ENTRY = 16
 #: A ticket must fit its sequence word, and a leaf its tree.
 MOST_SLOTS = 1 << 40
 MOST_STREAMS = 1 << 20
+
+#: Fields that one row can have in the heap.
+MOST_HEAPED = 31
+#: Rows that each stream's ring of bytes has room for at least, if the stream has slots for them,
+#: where nobody said how many bytes there are to be.
+LEAST_ROWS = 16
 
 #: What reading a header that somebody made up may raise; an infinite capacity overflows.
 _REFUSED = (
@@ -109,6 +124,9 @@ class Layout:
     places: dict[str, Place] = dataclasses.field(init=False, compare=False, repr=False)
     header: bytes = dataclasses.field(init=False, compare=False, repr=False)
     nbytes: int = dataclasses.field(init=False, compare=False)
+    #: Bytes of a stream's ring in the heap, and of the largest row there; 0 without a heap.
+    room: int = dataclasses.field(init=False, compare=False, repr=False)
+    largest: int = dataclasses.field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _whole("capacity", self.capacity, 1, MOST_SLOTS)
@@ -125,6 +143,7 @@ class Layout:
             self.window.check(self.capacity, self.streams)
             if self.schema.fields.get(STEP) != Field(np.int32):
                 raise InputError(f"a log of steps has a field {STEP!r} of int32")
+        self._measure_heap()
         width, places = self._places()
         object.__setattr__(self, "places", places)
         pages = 1
@@ -146,6 +165,12 @@ class Layout:
         """Slots of a stream."""
         return self.capacity // self.streams
 
+    @staticmethod
+    def learns(field: Field) -> bool:
+        """Say whether a field has a dictionary: one that is packed, with rows that fit into it."""
+        fits = interpreted(dictionary_fits)(field.nbytes)
+        return field.compression is not None and fits > 0
+
     @property
     def window(self) -> Window:
         """
@@ -158,15 +183,45 @@ class Layout:
         """
         return Window.read(self.view.get("window"))
 
+    def _measure_heap(self) -> None:
+        """Find how many bytes each stream has room for."""
+        heaped = {name: f for name, f in self.schema.fields.items() if f.heaped}
+        largest = sum(field.nbytes for field in heaped.values())
+        room = 0
+        if heaped:
+            if len(heaped) > MOST_HEAPED or largest > MOST_BYTES:
+                raise InputError(
+                    f"a row has {len(heaped)} compressed or ragged fields of {largest} bytes at "
+                    f"most, together: the limits are {MOST_HEAPED} and {MOST_BYTES}"
+                )
+            wanted = sum(field.room_for(self.capacity) for field in heaped.values())
+            room = -(-wanted // self.streams)
+            given = any(field.room is not None for field in heaped.values())
+            if given and room < 2 * largest:
+                raise InputError(
+                    f"room is {wanted} bytes for {', '.join(map(repr, heaped))}, it must be "
+                    f"{2 * largest * self.streams} or more: two of the largest rows a stream"
+                )
+            # No more than can ever be needed.
+            if not given:
+                room = max(room, LEAST_ROWS * largest)
+            room = aligned(max(min(room, self.rows * largest), 2 * largest))
+        object.__setattr__(self, "room", room)
+        object.__setattr__(self, "largest", largest)
+
     def _places(self) -> tuple[int, dict[str, Place]]:
         """Pack small fields behind the sequence word, the widest elements first."""
-        small = [(name, f) for name, f in self.schema.fields.items() if f.nbytes <= WIDE]
-        small.sort(key=lambda named: -min(named[1].dtype.itemsize, 8))
+        small = [
+            (name, ENTRY, 8) if f.heaped else (name, f.nbytes, min(f.dtype.itemsize, 8))
+            for name, f in self.schema.fields.items()
+            if f.heaped or f.nbytes <= WIDE
+        ]
+        small.sort(key=lambda packed: -packed[2])
         offset = 8
         offsets = {}
-        for name, field in small:
+        for name, nbytes, _ in small:
             offsets[name] = offset
-            offset += field.nbytes
+            offset += nbytes
         stride = -(-offset // 8) * 8
         places = {name: Place("records", offsets[name], stride) for name in offsets}
         for name, field in self.schema.fields.items():
@@ -193,6 +248,14 @@ class Layout:
             wanted.append(("minima", (int(levels[-2]), LINE), words))
         if self.sampler.get("cursors"):
             wanted.append(("cursors", (self.streams, LINE), words))
+        if self.room:
+            wanted.append(("writing", (WRITING, LINE), words))
+            # As many bytes as slots, or some times so many: a snapshot cuts it as it cuts columns.
+            stride = -(-(self.room + self.largest + MARGIN) // self.rows) * self.rows
+            wanted.append(("heap", (self.streams, stride), np.dtype(np.uint8)))
+            learned = sum(self.learns(field) for field in self.schema.fields.values())
+            if learned:
+                wanted.append(("dictionaries", (learned, DICTIONARY_WORDS), words))
         parts = {}
         for name, shape, dtype in wanted:
             parts[name] = Part(start, tuple(int(size) for size in shape), dtype)

@@ -16,9 +16,9 @@ def parse_schema(fields: Any) -> Schema:
     Parameters
     ----------
     fields : Schema, mapping of names, or Gymnasium Dict space
-        Each value is a dtype, a (dtype, shape) pair, a `Field`, a Gymnasium space, or a mapping
-        of these for a nested observation. A Box keeps its dtype (uint8 stays uint8); a Discrete
-        is an int64.
+        Each value is a dtype, a (dtype, shape) pair, a `Field`, a Gymnasium space, or, for a
+        nested observation, a mapping of these or a tuple of fields, mappings and spaces. A Box keeps its dtype (uint8 stays uint8); a Discrete
+        is an int64. `str` and `bytes` are text of any length.
 
     Returns
     -------
@@ -48,11 +48,22 @@ def _parse(path: str, described: Any) -> Any:
         if not described:
             raise FieldError(f"field {path!r} is an empty mapping")
         return {name: _parse(f"{path}/{name}", part) for name, part in described.items()}
-    if hasattr(described, "sample") and hasattr(described, "contains"):
+    if _is_space(described):
         return _parse_space(path, described)
+    if isinstance(described, tuple) and described and _is_node(described[0]):
+        return tuple(_parse(f"{path}/{number}", part) for number, part in enumerate(described))
     if isinstance(described, tuple) and len(described) == 2:
         return _field(path, *described)
     return _field(path, described)
+
+
+def _is_space(described: Any) -> bool:
+    return hasattr(described, "sample") and hasattr(described, "contains")
+
+
+def _is_node(described: Any) -> bool:
+    """Say whether a tuple that begins so is a tuple of fields, and no (dtype, shape) pair."""
+    return isinstance(described, (Field, Mapping)) or _is_space(described)
 
 
 def _field(path: str, dtype: Any, shape: Any = ()) -> Field:
@@ -94,7 +105,8 @@ def learn_schema(values: Mapping[str, Any]) -> Schema:
     Raises
     ------
     FieldError
-        A value is no number and no array of numbers.
+        A value is no number and no array of numbers. What differs in length from row to row is
+        not learned.
     """
     return Schema({name: _learn(name, value) for name, value in values.items()})
 
@@ -104,6 +116,12 @@ def _learn(path: str, value: Any) -> Any:
         return {name: _learn(f"{path}/{name}", part) for name, part in value.items()}
     if isinstance(value, tuple):
         return tuple(_learn(f"{path}/{number}", part) for number, part in enumerate(value))
+    if isinstance(value, (str, bytes)):
+        kind = type(value).__name__
+        raise FieldError(
+            f"field {path!r} is {kind}, and a first row shows numbers alone: give the buffer its "
+            f"fields, with {path!r} as {kind}"
+        )
     array = as_array(path, value)
     if not isinstance(value, (np.ndarray, np.generic)) and array.dtype == np.float64:
         # Plain Python numbers have no width of their own; float32 is what networks take.

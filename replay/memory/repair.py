@@ -82,8 +82,13 @@ def repair(
             if line[members.STATE] != members.MENDING:
                 slots += _free_slots(layout, number, handle, calls)
                 line[members.STATE] = members.MENDING
-        if any(line[members.CLEARING] & members.INSIDE_COUNT for line in lines):
+        clearing = any(line[members.CLEARING] & members.INSIDE_COUNT for line in lines)
+        # Of a row that was committed after it had lost its bytes, its writer alone knew.
+        if clearing or (dead and layout.room):
             calls.rows_forget(handle)
+            if layout.view and layout.room:
+                # Rows that are drawn with one that has lost its bytes.
+                calls.leaves_trim(handle)
         for line in lines:
             line[members.CLEARING] = 0
             if line[members.DOUBT]:

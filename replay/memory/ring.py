@@ -27,11 +27,13 @@ from replay.memory.block import Block, shown
 from replay.memory.calls import load_calls
 from replay.memory.damage import check_words
 from replay.memory.durability import Durability
-from replay.memory.fields import Field
+from replay.memory.fields import SEPARATOR, VALUES, Field
 from replay.memory.handle import Handle, make_handle
 from replay.memory.limiter import RateLimiter
 from replay.memory.members import Members
 from replay.memory.owner import is_this_process, warn_owner_gone
+from replay.memory.pieces import Pieces
+from replay.memory.ragged_rows import RaggedRows
 from replay.memory.repair import Repaired, repair
 from replay.memory.waiting import Waiting
 from replay.memory.window import STEP
@@ -202,11 +204,12 @@ class Ring:
         ------
         FieldError, ClosedError, JammedError
         """
-        rows = {
-            name: field.convert(name, value)
+        row: list[Any] = [
+            field.convert(name, value)
             for (name, field), value in zip(self.fields.items(), values, strict=True)
-        }
-        return int(self._store(handle, rows, 1)[0])
+        ]
+        sizes = [field.nbytes for field in self.fields.values()]
+        return int(self._store(handle, Pieces(row, sizes), 1)[0])
 
     def extend(self, handle: Handle, values: tuple[Any, ...]) -> npt.NDArray[np.int64]:
         """
@@ -217,7 +220,7 @@ class Ring:
         handle : Handle
             Whose stream takes them.
         values : tuple
-            Rows of each field.
+            Rows of each field; ragged ones as `Schema.flatten` gives them.
 
         Returns
         -------
@@ -229,22 +232,23 @@ class Ring:
         FieldError, ClosedError, JammedError
         """
         count = count_rows(self.fields, values)
-        rows = {
-            name: field.convert(name, value, count)
-            for (name, field), value in zip(self.fields.items(), values, strict=True)
-        }
-        return self._store(handle, rows, count)
+        return self._store(handle, self._converted(values, count), count)
 
-    def _store(
-        self, handle: Handle, rows: dict[str, npt.NDArray[Any]], count: int
-    ) -> npt.NDArray[np.int64]:
+    def _converted(self, values: tuple[Any, ...], count: int) -> Pieces:
+        """Convert many rows, but for those of ragged fields, which are made a piece at a time."""
+        rows = [
+            value if isinstance(value, RaggedRows) else field.convert(name, value, count)
+            for (name, field), value in zip(self.fields.items(), values, strict=True)
+        ]
+        return Pieces(rows, [field.nbytes for field in self.fields.values()])
+
+    def _store(self, handle: Handle, rows: Pieces, count: int) -> npt.NDArray[np.int64]:
         self.check_open(handle)
         ids = np.empty(count, np.int64)
         if count:
-            sources = np.array([array.ctypes.data for array in rows.values()], np.int64)
             if self.limiter is not None:
                 self.await_turn(handle, self.run, self.calls.insert_claim, handle, count)
-            self._store_rest(handle, sources, ids, 0)
+            self._store_rest(handle, rows, ids, 0)
         return ids
 
     def await_turn(self, handle: Handle, call: Callable[..., int], *arguments: Any) -> int:
@@ -339,30 +343,29 @@ class Ring:
         return self.await_turn(handle, store)
 
     def _store_rest(
-        self,
-        handle: Handle,
-        sources: npt.NDArray[np.int64],
-        ids: npt.NDArray[np.int64],
-        stored: int,
+        self, handle: Handle, rows: Pieces, ids: npt.NDArray[np.int64], stored: int
     ) -> None:
         """Store the rows behind the first `stored`, once more where the dead held all slots."""
-        sizes = np.array([field.nbytes for field in self.fields.values()], np.int64)
         stream = int(handle[words.STREAM])
         add = self.calls.rows_step if self.layout.view else self.calls.rows_add
+        tries = 0
         try:
-            for _ in range(2):
-                rest = ids[stored:]
-                stored += self.run(add, handle, sources + sizes * stored, stream, rest.size, rest)
-                self.look_after(handle, now=stored < ids.size)
+            while tries < 2:
+                sources, count = rows.behind(stored, ids.size - stored)
+                piece = ids[stored : stored + count]
+                added = self.run(add, handle, sources, stream, count, piece)
+                stored += added
+                tries = tries + 1 if added < count else 0
+                self.look_after(handle, now=added < count)
                 if stored == ids.size:
                     return
         finally:
             if stored < ids.size:
                 self.give_back(handle, ids.size - stored, 0)
-        rows = f"; {stored} of {ids.size} rows were stored" if ids.size > 1 else ""
+        said = f"; {stored} of {ids.size} rows were stored" if ids.size > 1 else ""
         raise JammedError(
             f"no slot is free: writers that live hold all {self.layout.rows} slots of the stream "
-            f"and do not finish their rows{rows}"
+            f"and do not finish their rows{said}"
         )
 
     def store_rest(
@@ -375,7 +378,7 @@ class Ring:
         ----------
         handle : Handle
         values : tuple
-            Rows of each field, as given.
+            Rows of each field; ragged ones as `Schema.flatten` gives them.
         ids : (n,) int64 ndarray, written
             Those of the first `stored` rows are there.
         stored : int
@@ -384,13 +387,9 @@ class Ring:
         ------
         JammedError
         """
-        rows = [
-            field.convert(name, value, ids.size)
-            for (name, field), value in zip(self.fields.items(), values, strict=True)
-        ]
-        sources = np.array([array.ctypes.data for array in rows], np.int64)
+        rows = self._converted(values, ids.size)
         self.look_after(handle, now=True)
-        self._store_rest(handle, sources, ids, stored)
+        self._store_rest(handle, rows, ids, stored)
 
     def gather(
         self, handle: Handle, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]
@@ -433,13 +432,18 @@ class Ring:
         Raises
         ------
         FieldError
-            There is no such field.
+            There is no such field, or it is compressed or ragged.
         """
         field, place = self.fields.get(name), self.layout.places.get(name)
         if field is None or place is None:
             raise FieldError(
                 f"there is no field {name!r}, the fields are "
                 f"{', '.join(known for known in self.fields if known != STEP)}"
+            )
+        if field.heaped:
+            raise FieldError(
+                f"field {name!r} is compressed or ragged: its rows lie packed in a ring of bytes, "
+                "of which there is no view"
             )
         part = self.block.part(place.part)
         if place.part != "records":
@@ -622,6 +626,8 @@ def count_rows(fields: dict[str, Field], values: tuple[Any, ...]) -> int:
     """
     counts = {}
     for (name, field), value in zip(fields.items(), values, strict=True):
+        if field.ragged:
+            name = name.removesuffix(SEPARATOR + VALUES)
         try:
             counts[name] = len(value)
         except TypeError:

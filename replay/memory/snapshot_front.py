@@ -8,8 +8,10 @@ import numpy.typing as npt
 
 from kernels import handle as words
 from kernels.checksum import checksum
+from kernels.dictionary import OWNER
 from kernels.fifo import COUNT_BITS, CURSOR, LOST, MOST, RANGES
-from kernels.ring import BASE, BURNT, FILLED, HEAD
+from kernels.heap import CLEAR
+from kernels.ring import BASE, BURNT, FILLED, FLOOR, HEAD
 from replay.errors import BlockFormatError
 from replay.memory.block import Block
 from replay.memory.damage import check_words
@@ -41,6 +43,8 @@ class Front:
         self.control = self._part("control")
         self.heads = self._part("heads")
         self.cursors = self._part("cursors") if "cursors" in snapshot.parts else None
+        learned = "dictionaries" in snapshot.parts
+        self.dictionaries = self._part("dictionaries") if learned else None
         self.checksums = self._part("checksums")
 
     @classmethod
@@ -59,6 +63,15 @@ class Front:
         # Heads first: of rows that come in between the counters know, and not the other way.
         front.heads[:] = block.part("heads")
         front.heads[:, FILLED] = 0
+        # Not copied at once: a base or a floor may be younger than its head.
+        floors = np.maximum(front.heads[:, BASE], front.heads[:, FLOOR])
+        np.maximum(front.heads[:, HEAD], floors, out=front.heads[:, HEAD])
+        # Who writes the bytes of a row meanwhile is none of the snapshot's.
+        front.heads[:, CLEAR] = 0
+        if front.dictionaries is not None:
+            # After the heads: the rows of the snapshot were packed against no later ones.
+            front.dictionaries[:] = block.part("dictionaries")
+            front.dictionaries[:, OWNER] = 0
         front.control[words.GENERATOR :] = block.part("control")[words.GENERATOR :]
         return front
 
@@ -97,6 +110,7 @@ class Front:
         head = heads[:, HEAD]
         if (
             (heads[:, BASE] > head).any()
+            or (heads[:, FLOOR] > head).any()
             or (heads[:, BURNT] > head).any()
             or (heads[:, FILLED] > layout.rows).any()
         ):

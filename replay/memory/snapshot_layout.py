@@ -7,10 +7,12 @@ The layout of a snapshot: where each part lies in the file, and the header that 
     control     (24, 8)             int64   as a block's, without its ready line
     heads       (streams, 8)        int64   as a block's
     cursors     (streams, 8)        int64   as a block's; of a sampler that keeps them alone
+    dictionaries (fields, 8224)     int64   as a block's; of compressed fields alone
     checksums   (parts, chunks)     uint64  XXH64 of each chunk of each part below
     records     (slots, width)      int64   as a block's; zeros where a slot held no whole row
     column/NAME (slots, *shape)     any     as a block's
     leaves      (slots,)            int64   the leaves of the priority tree; prioritized alone
+    heap        (slots, width)      uint8   as a block's, cut in as many parts as there are slots
 
 The parts from root to checksums are the front. The parts below are cut into chunks of so many
 slots each, the same for all parts; what a later save finds unchanged it leaves as it is. Sums and
@@ -83,6 +85,9 @@ class SnapshotLayout:
         }
         if "tree" in layout.parts:
             slotted["leaves"] = ((layout.capacity,), np.dtype(np.int64))
+        if layout.room:
+            width = layout.parts["heap"].nbytes // layout.capacity
+            slotted["heap"] = ((layout.capacity, width), np.dtype(np.uint8))
         empty = {name: Part(0, shape, dtype) for name, (shape, dtype) in slotted.items()}
         widths = [part.nbytes // layout.capacity for part in empty.values()]
         chunk = CHUNK
@@ -96,7 +101,11 @@ class SnapshotLayout:
             "root": ((LINE,), sums),
             "control": ((CONTROL_LINES, LINE), words),
             "heads": ((layout.streams, LINE), words),
-            **({"cursors": ((layout.streams, LINE), words)} if "cursors" in layout.parts else {}),
+            **{
+                name: (layout.parts[name].shape, words)
+                for name in ("cursors", "dictionaries")
+                if name in layout.parts
+            },
             "checksums": ((len(slotted), chunks), sums),
             **slotted,
         }
@@ -129,6 +138,21 @@ class SnapshotLayout:
         """Say what the block's header says, and of what block it is."""
         described: dict[str, str] = json.loads(self.layout.header[8:])["__metadata__"]
         return {**described, "format": SNAPSHOT_FORMAT}
+
+    @property
+    def leaves(self) -> int:
+        """Say which part the leaves are; any, where there are none."""
+        return len(self.cut) - 1 - ("heap" in self.parts)
+
+    @property
+    def rows(self) -> slice:
+        """Say which parts hold rows: all but the heap."""
+        return slice(self.leaves + 1)
+
+    @property
+    def heap(self) -> slice:
+        """Say which parts are the heap."""
+        return slice(self.leaves + 1, None)
 
     @property
     def front(self) -> tuple[int, int]:

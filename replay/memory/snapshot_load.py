@@ -12,12 +12,13 @@ from kernels.jit import interpreted
 from kernels.minimum import minimum_rebuild
 from kernels.ring import FILLED, STEPS
 from kernels.tree import tree_levels, tree_rebuild
-from kernels.walk_snapshot import DAMAGED, DONE, FRESH, IMPOSSIBLE, LOOK, PASTE
+from kernels.walk_snapshot import DAMAGED, DONE, EMPTY, FRESH, IMPOSSIBLE, LOOK, PASTE
 from replay.errors import BlockError, BlockFormatError, BlockMissingError, ReplayError
 from replay.memory.block import READY_WORD, Block
 from replay.memory.home import in_bytes
 from replay.memory.journal import Journal, read_journal
 from replay.memory.layout import Layout
+from replay.memory.safetensors import Part
 from replay.memory.side_file import open_file, read_at, shared, side_path
 from replay.memory.snapshot_front import Front, read_front, read_layout
 from replay.memory.snapshot_layout import SnapshotLayout
@@ -69,7 +70,15 @@ def read_snapshot(path: pathlib.Path, block: Block) -> None:
             into = PASTE
         else:
             into = FRESH
-        loading.read(block, into, f"loading {in_bytes(snapshot.nbytes)} from {path}")
+        what = f"loading {in_bytes(snapshot.nbytes)} from {path}"
+        rows = slice(None)
+        if into == PASTE and "heap" in snapshot.parts:
+            # Readers that are inside a row must see its word change before its bytes do.
+            rows = snapshot.rows
+            loading.read(block, EMPTY, what, rows)
+            loading.read(block, PASTE, what, snapshot.heap)
+        loading.teach(block)
+        loading.read(block, into, what, rows)
         loading.finish(block)
 
 
@@ -84,8 +93,8 @@ class _Loading:
         self._front = front
         self._journal = journal
 
-    def read(self, block: Block | None, into: int, what: str) -> None:
-        """Read and check everything, and bring it into a block, or only look at it."""
+    def read(self, block: Block | None, into: int, what: str, parts: slice = slice(None)) -> None:
+        """Read and check some parts or all, and bring them into a block, or only look at them."""
         snapshot, front = self._snapshot, self._front
         heads = front.heads.copy()
         heads[:, FILLED] = 0
@@ -95,12 +104,12 @@ class _Loading:
             journal = self._journal.descriptor, self._journal.where()
 
         def worker() -> Callable[[int, int], None]:
-            stage = Stage(snapshot, block, self._descriptor, front)
+            stage = Stage(snapshot, block, self._descriptor, front, parts)
 
             def work(first: int, count: int) -> None:
                 code = stage.load(heads, found, journal, into, first, count)
                 if code != DONE:
-                    self._explain(code)
+                    self._explain(code, snapshot.cut[parts])
 
             return work
 
@@ -109,25 +118,31 @@ class _Loading:
             if not read_at(self._descriptor, gap, start) or gap.any():
                 raise BlockFormatError("it is damaged between its parts")
         spread(snapshot.pieces(), worker, what)
-        if (heads[:, FILLED] != front.heads[:, FILLED]).any():
+        counted = into != EMPTY and (parts.start or 0) == 0
+        if counted and (heads[:, FILLED] != front.heads[:, FILLED]).any():
             raise BlockFormatError("it does not hold as many rows as it says")
 
-    def _explain(self, code: int) -> None:
-        """Raise what a kernel's code stands for."""
+    def _explain(self, code: int, cut: list[Part]) -> None:
+        """Raise what a kernel's code stands for, of some parts."""
         snapshot = self._snapshot
         place, kind = divmod(code, 3)
-        slot, part = divmod(place, len(snapshot.cut))
+        slot, part = divmod(place, len(cut))
         if kind == IMPOSSIBLE:
             raise BlockFormatError(f"its slot {slot} holds what no slot can")
         if kind == DAMAGED:
             last = min(slot + snapshot.chunk, snapshot.layout.capacity) - 1
-            name = next(name for name, one in snapshot.parts.items() if one is snapshot.cut[part])
+            name = next(name for name, one in snapshot.parts.items() if one is cut[part])
             raise BlockFormatError(
                 f"it is damaged: the {name} of slots {slot} to {last} do not fit their checksum"
             )
         # What the kernel could not read is tried again here, to raise what it was.
         read_at(self._descriptor, bytearray(1), snapshot.nbytes - 1)
         raise BlockFormatError("it was cut short meanwhile")
+
+    def teach(self, block: Block) -> None:
+        """Set the dictionaries, before the first row comes that was packed against them."""
+        if self._front.dictionaries is not None:
+            block.part("dictionaries")[:] = self._front.dictionaries
 
     def finish(self, block: Block) -> None:
         """Set what follows from the rows, and the counters."""

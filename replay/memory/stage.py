@@ -33,10 +33,17 @@ class Stage:
         Of the file that is written or read: a snapshot, or a journal.
     front : Front
         Whose checksums and heads are filled by saving; those to be met by loading.
+    parts : slice
+        Which parts move: all, or `SnapshotLayout.rows` of them, or `SnapshotLayout.heap`.
     """
 
     def __init__(
-        self, snapshot: SnapshotLayout, block: Block | None, descriptor: int, front: Front
+        self,
+        snapshot: SnapshotLayout,
+        block: Block | None,
+        descriptor: int,
+        front: Front,
+        parts: slice = slice(None),
     ) -> None:
         self._snapshot = snapshot
         self._front = front
@@ -51,15 +58,20 @@ class Stage:
         self._shape[walk.ROOM] = snapshot.room
         self._shape[walk.FILE] = descriptor
         self._shape[walk.MOST] = 1 << bits if "leaves" in snapshot.parts else -1
-        self._places = np.zeros((len(snapshot.cut), walk.PLACE_WORDS), np.int64)
-        self._places[:, BLOCK] = _starts(snapshot, block)
-        self._places[:, SIZE] = snapshot.widths
-        self._places[:, walk.OFFSET] = [part.offset for part in snapshot.cut]
+        self._shape[walk.LEAVES] = snapshot.leaves
+        self._shape[walk.PART] = parts.start or 0
+        self._parts = parts
+        places = np.zeros((len(snapshot.cut), walk.PLACE_WORDS), np.int64)
+        places[:, BLOCK] = _starts(snapshot, block)
+        places[:, SIZE] = snapshot.widths
+        places[:, walk.OFFSET] = [part.offset for part in snapshot.cut]
+        self._places = np.ascontiguousarray(places[parts])
 
     def save(
         self,
         journal: npt.NDArray[np.int64],
         old: npt.NDArray[np.uint64] | None,
+        kept: npt.NDArray[np.int64],
         first: int,
         count: int,
     ) -> int:
@@ -72,6 +84,8 @@ class Stage:
             See `kernels.walk_snapshot`.
         old : (parts, chunks) uint64 ndarray or None
             Checksums of a snapshot: what differs goes to a journal.
+        kept : (words,) int64 ndarray
+            See `kernels.walk_copy`.
         first : int
         count : int
 
@@ -81,10 +95,10 @@ class Stage:
             A code of `kernels.walk_snapshot.rows_save`.
         """
         self._make_room()
-        self._places[:, walk.SUMS] = _lines(self._front.checksums)
-        self._places[:, walk.OLD] = 0 if old is None else _lines(old)
+        self._places[:, walk.SUMS] = _lines(self._front.checksums)[self._parts]
+        self._places[:, walk.OLD] = 0 if old is None else _lines(old)[self._parts]
         return self._calls.rows_save(
-            self._places, self._front.heads, self._shape, journal, first, count
+            self._places, self._front.heads, self._shape, journal, kept, first, count
         )
 
     def load(
@@ -108,7 +122,7 @@ class Stage:
         journal : (int, (parts, chunks) int64 ndarray)
             Its descriptor, and where in it a chunk lies.
         into : int
-            LOOK, PASTE or FRESH of `kernels.walk_snapshot`.
+            LOOK, PASTE, FRESH or EMPTY of `kernels.walk_snapshot`.
         first : int
         count : int
 
@@ -120,15 +134,17 @@ class Stage:
         if into != walk.FRESH:
             self._make_room()
         self._shape[walk.JOURNAL], where = journal
+        where = np.ascontiguousarray(where[self._parts])
         self._shape[walk.INTO] = into
-        self._places[:, walk.SUMS] = _lines(found)
-        self._places[:, walk.OLD] = _lines(self._front.checksums)
+        self._places[:, walk.SUMS] = _lines(found)[self._parts]
+        self._places[:, walk.OLD] = _lines(self._front.checksums)[self._parts]
         return self._calls.rows_load(self._places, heads, self._shape, where, first, count)
 
     def _make_room(self) -> None:
         if not self._arrays:
             room = self._snapshot.room
-            self._arrays = [np.empty((room, width), np.uint8) for width in self._snapshot.widths]
+            widths = self._snapshot.widths[self._parts]
+            self._arrays = [np.empty((room, width), np.uint8) for width in widths]
             self._places[:, STAGE] = [array.ctypes.data for array in self._arrays]
 
 
@@ -149,8 +165,8 @@ class _Calls:
         with compiling() as ready:
             for name, kernel in (("rows_save", walk.rows_save), ("rows_load", walk.rows_load)):
                 if not INTERPRETED:
-                    fourth = words if name == "rows_save" else lines
-                    signature = (lines, lines, words, fourth, number, number)
+                    others = (words, words) if name == "rows_save" else (lines,)
+                    signature = (lines, lines, words, *others, number, number)
                 # Without the interpreter's lock: other threads go on adding and sampling.
                 setattr(self, name, entry_point(kernel, signature, nogil=True))
                 ready(name)

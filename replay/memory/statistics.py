@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
+from kernels.heap import BYTES
 from replay.memory.ring import Ring
 
 
@@ -23,6 +24,7 @@ def read_statistics(ring: Ring) -> dict[str, Any]:
         As `ReplayBuffer.stats` says.
     """
     control = ring.block.part("control")
+    heaped = _heaped(ring) if ring.layout.room else {}
     limited = {} if ring.limiter is None else {"balance": ring.limiter.balance(control)}
     return {
         "size": ring.size,
@@ -39,7 +41,23 @@ def read_statistics(ring: Ring) -> dict[str, Any]:
         "mended": int(control[words.REPAIRS, 2]),
         "age_mean": _mean(control[words.SAMPLES, 2:4]),
         "age_median": _median(control[words.AGES : words.AGES + 4]),
+        **heaped,
         **limited,
+    }
+
+
+def _heaped(ring: Ring) -> dict[str, Any]:
+    """Read what is special to compressed and ragged fields."""
+    layout, heads = ring.layout, ring.block.part("heads")
+    added = max(ring.added - ring.burnt, 0)
+    room = layout.room * layout.streams
+    row_bytes = float(heads[:, BYTES].sum() / added) if added else float("nan")
+    rows = int(room / row_bytes) if added and row_bytes else layout.capacity
+    return {
+        "evicted": int(ring.block.part("control")[words.REDRAWS, 1]),
+        "room": room,
+        "row_bytes": row_bytes,
+        "room_rows": min(rows, layout.capacity),
     }
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from kernels import view as words
 from kernels.rows import ADDRESS, DESCR, DIMS, KIND, NDIM, PLAN_WIDTH, SCALAR, SIZE, STRIDE
 from replay.errors import InputError
-from replay.memory.fields import SEPARATOR, Field, Schema
+from replay.memory.fields import LENGTHS, SEPARATOR, VALUES, Field, RaggedParts, Schema
 from replay.memory.window import STEP, Window
 from replay.views.relabel import RELABELLED, Relabel
 
@@ -91,7 +91,7 @@ class Recipe:
         ------
         InputError
         """
-        fields = schema.fields
+        fields = schema.leaves
         if self.discount is not None:
             reward = fields.get("reward")
             if reward is None or reward.shape or reward.dtype.str not in ("<f4", "<f8"):
@@ -181,13 +181,12 @@ class Recipe:
                 continue
             if path == "reward" and self.discount is not None:
                 found[path] = Output(field, kind=words.REWARD_SUM)
-            elif path in self.state:
-                found[path] = Output(field, path, words.FIRST)
+            elif _leaf(schema, path) in self.state:
+                found[path] = Output(_led(field), path, words.FIRST)
             elif self.time:
-                timed = Field(field.dtype, (self.window.ahead, *field.shape))
-                found[path] = Output(timed, path, timed=True)
+                found[path] = Output(_led(field, self.window.ahead), path, timed=True)
             else:
-                found[path] = Output(field, path)
+                found[path] = Output(_led(field), path)
         return found
 
     def _observations(
@@ -198,18 +197,17 @@ class Recipe:
         for path, field in schema.fields.items():
             if not _is_obs(path):
                 continue
-            shape = field.shape
+            axes: tuple[int, ...] = ()
             group = single
-            if self.stacks and (self.stacked is None or path in self.stacked):
-                shape = (self.window.stack, *shape)
+            if self.stacks and (self.stacked is None or _leaf(schema, path) in self.stacked):
+                axes = (self.window.stack,)
                 group = stacked
             if self.time:
-                shape = (self.window.ahead + 1, *shape)
+                axes = (self.window.ahead + 1, *axes)
             kind = words.COPIED
             if self.relabel is not None and path == self.relabel.desired:
                 kind = words.DESIRED
-            whole = Field(field.dtype, shape)
-            made = Output(whole, path, group, kind, timed=self.time)
+            made = Output(_led(field, *axes), path, group, kind, timed=self.time)
             found[name + path[len("obs") :]] = made
         return found
 
@@ -275,10 +273,23 @@ class Recipe:
 def _nodes(path: str, like: Any, outputs: dict[str, Output]) -> Any:
     if path in outputs:
         return outputs[path].field
+    if isinstance(like, Field):
+        values, lengths = (outputs[path + SEPARATOR + part].field for part in (VALUES, LENGTHS))
+        return RaggedParts(values, lengths, like.flat, like.text)
     if isinstance(like, dict):
         return {name: _nodes(f"{path}{SEPARATOR}{name}", like[name], outputs) for name in like}
     below = enumerate(like)
     return tuple(_nodes(f"{path}{SEPARATOR}{number}", node, outputs) for number, node in below)
+
+
+def _led(field: Field, *axes: int) -> Field:
+    """Put axes before those of a field, as an array of a batch has them."""
+    return Field(field.dtype, (*axes, *field.shape))
+
+
+def _leaf(schema: Schema, path: str) -> str:
+    """Give the name that users know a column by."""
+    return path if path in schema.leaves else path.rpartition(SEPARATOR)[0]
 
 
 def _is_obs(path: str) -> bool:

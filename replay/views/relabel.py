@@ -53,13 +53,17 @@ class Relabel:
         ------
         InputError
         """
-        fields = schema.fields
+        fields = schema.leaves
         parts = [name for name in fields if name.split(SEPARATOR)[0] == "obs"]
         for what, name in (("achieved", self.achieved), ("desired", self.desired)):
             if name not in parts:
                 raise InputError(
                     f"{what} is {name!r}, which is no part of the observation: that has "
                     f"{', '.join(parts)}"
+                )
+            if fields[name].heaped:
+                raise InputError(
+                    f"{what} {name!r} is {fields[name]}: a goal is neither ragged nor compressed"
                 )
         goal = fields[self.desired]
         if _kind(fields[self.achieved]) != _kind(goal):

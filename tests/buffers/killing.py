@@ -8,7 +8,8 @@ reads requests from its standard input and answers each with a line of JSON:
     {"do": "kill", "scene": ..., "sampler": ..., "home": ...}     how many died, what was wrong
     {"do": "stop", ...}                                           the same for SIGSTOP
     {"do": "create", "home": ...}                                 of the making of a buffer
-    {"do": "jam"}                                                 of the dead holding every slot
+    {"do": "jam", "heaped": ...}                                  of the dead holding every slot
+    {"do": "age"}                                                 of many deaths in one ring
     {"do": "visits"}                                              the labels that any scene passes
 
 A scene begins with the same bytes each time. The child does what the scene says and ends at one
@@ -36,12 +37,15 @@ from kernels import faults, walk_add
 from kernels import members as lines
 from kernels.faults import POINTS
 from kernels.handle import NOTICED
+from kernels.heap import BYTES, BYTES_OF, OWNER_OF
 from kernels.jit import INTERPRETED, interpreted
 from kernels.members import member_enter, member_leave
 from kernels.minimum import NONE, minimum_rebuild
-from kernels.ring import BASE, FILLED, HEAD, WRITERS, ring_ticket
+from kernels.ring import BASE, FILLED, FLOOR, HEAD, WRITERS, ring_ticket
 from kernels.tree import tree_levels
 from replay.memory.home import SHARED_MEMORY, named_path
+from replay.memory.ragged import Padded
+from tests.buffers.uneven import LARGEST, row_of, uneven, uneven_fields, uneven_wrong
 
 SAMPLERS = {
     "uniform": replay.Uniform(),
@@ -63,17 +67,23 @@ FIELDS = {
 }
 
 
-def rows(numbers):
+def rows(numbers, *, heaped=False):
     """Give rows that can be told whole by themselves."""
     numbers = np.asarray(numbers, np.int64)
     check = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return {
+    made = {
         "number": numbers,
         "check": check,
         "flag": (numbers % 251).astype(np.uint8),
         "obs": (numbers[:, None] + np.array([0, 0.25, 0.5])).astype(np.float32),
         "wide": check[:, None] + np.arange(40, dtype=np.uint64),
     }
+    return made | (uneven(numbers) if heaped else {})
+
+
+def due(buffer, numbers):
+    """Give the rows of these numbers, as a buffer has them."""
+    return rows(numbers, heaped="heap" in buffer._ring.layout.parts)
 
 
 def consistent(columns):
@@ -82,6 +92,8 @@ def consistent(columns):
     right = np.ones(len(wanted["number"]), bool)
     for name, values in wanted.items():
         right &= (columns[name] == values).all(axis=tuple(range(1, values.ndim)))
+    if "frame" in columns:
+        right &= ~uneven_wrong(columns, columns["number"])
     return right
 
 
@@ -95,30 +107,29 @@ def coming(buffer, count, stream=0):
 
 
 def add(buffer):
-    given = rows(coming(buffer, 1))
-    return [buffer.add(**{name: values[0] for name, values in given.items()})]
+    return [buffer.add(**row_of(due(buffer, coming(buffer, 1))))]
 
 
 def add_plain(buffer):
-    given = rows(coming(buffer, 1))
-    return [buffer.add(**given | {"obs": given["obs"][0].tolist()} | one(given))]
-
-
-def one(given):
-    return {name: values[0] for name, values in given.items() if name != "obs"}
+    given = row_of(due(buffer, coming(buffer, 1)))
+    return [buffer.add(**given | {"obs": given["obs"].tolist()})]
 
 
 def extend(count):
-    return lambda buffer: buffer.extend(**rows(coming(buffer, count))).tolist()
+    return lambda buffer: buffer.extend(**due(buffer, coming(buffer, count))).tolist()
 
 
 def extend_plain(buffer):
-    given = rows(coming(buffer, 5))
+    given = due(buffer, coming(buffer, 5))
     return buffer.extend(**given | {"obs": given["obs"].tolist()}).tolist()
 
 
 def write_stream(buffer):
-    return buffer.writer(1).extend(**rows(coming(buffer, 3, stream=1))).tolist()
+    return buffer.writer(1).extend(**due(buffer, coming(buffer, 3, stream=1))).tolist()
+
+
+def add_to_stream(buffer):
+    return [buffer.writer(1).add(**row_of(due(buffer, coming(buffer, 1, stream=1))))]
 
 
 def update(count):
@@ -149,8 +160,7 @@ def add_beside_a_clear(buffer):
     member = ring.members.line(ring.members.number)
     member_enter(member, lines.CLEARING)
     ring.block.part("heads")[0, BASE] = coming(buffer, 1)[0] + 1
-    given = rows([coming(buffer, 2)[1]])
-    buffer.add(**{name: values[0] for name, values in given.items()})
+    buffer.add(**row_of(due(buffer, [coming(buffer, 2)[1]])))
     ring.calls.rows_forget(ring.handle)
     member_leave(member, lines.CLEARING)
     return []
@@ -192,6 +202,10 @@ class Scene:
         What others did before, and where they were killed.
     limited : bool
         Whether a rate limiter counts along.
+    heaped : bool
+        Whether rows have compressed and ragged fields, whose bytes are used up before the slots.
+    lapped : bool
+        Whether newer rows take the bytes of the child's before it is committed.
     """
 
     run: Callable[[Any], list[int]]
@@ -202,6 +216,8 @@ class Scene:
     samplers: tuple[str, ...] = tuple(SAMPLERS)
     left: tuple[tuple[Callable[[Any], list[int]], str, int], ...] = ()
     limited: bool = False
+    heaped: bool = False
+    lapped: bool = False
 
 
 #: What killed ones left for the scenes of repair: slots over old rows and first ones, sums that
@@ -210,6 +226,9 @@ _ADDED = ((extend(3), "COPIED", 1), (extend(3), "LEAF", 2), (add, "COMMITTED", 1
 _UPDATED = ((extend(3), "ANCESTOR", 1), (update(9), "ANCESTOR", 2), (update(20), "LEAF", 3))
 _CLEARED = ((add, "TAKEN", 1), (clear, "REBASED", 1), (extend(2), "COPIED", 1))
 _HALF_CLEARED = ((extend(2), "COPYING", 2), (clear, "CLEARED", 2))
+#: Claims of bytes, one of which nothing was copied for; rows that have lost theirs, in part gone.
+_CLAIMED = ((add, "SPACED", 1), (extend(2), "COPYING", 13))
+_EVICTED = ((extend(3), "EVICTED", 1), (add, "LEARNING", 1), (extend(2), "SPACED", 2))
 
 SCENES = {
     "add, first lap": Scene(add, 5, 2, count=1),
@@ -240,6 +259,20 @@ SCENES = {
     "repair sums": Scene(repair, 70, 75, left=_UPDATED, samplers=PRIORITIZED),
     "repair a clear": Scene(repair, 12, 15, left=_CLEARED, samplers=ENDS),
     "repair half a clear": Scene(repair, 12, 7, left=_HALF_CLEARED, samplers=PRIORITIZED),
+    "add by the plain path, bytes for all": Scene(
+        add_plain, 16, 3, count=1, heaped=True, samplers=LAST
+    ),
+    "add, bytes used up": Scene(add, 16, 30, count=1, heaped=True, samplers=ENDS),
+    "add to a stream of several, bytes used up": Scene(
+        add_to_stream, 48, 14, 3, count=1, heaped=True, samplers=LAST
+    ),
+    "add too late": Scene(add, 16, 30, heaped=True, lapped=True, samplers=ENDS),
+    "extend beside claims": Scene(
+        extend(3), 16, 26, count=3, left=_CLAIMED, heaped=True, samplers=LAST
+    ),
+    "clear, bytes used up": Scene(clear, 16, 30, heaped=True, samplers=ENDS[:1]),
+    "repair claims": Scene(repair, 16, 30, left=_CLAIMED, heaped=True, samplers=LAST),
+    "repair what lost its bytes": Scene(repair, 16, 30, left=_EVICTED, heaped=True, samplers=ENDS),
 }
 
 
@@ -259,12 +292,19 @@ class Stage:
             options["path"] = self.folder / "block"
         if scene.limited:
             options["limiter"] = replay.RateLimiter(2.0, min_size=4, tolerance=1e6)
-        self.buffer = replay.ReplayBuffer(scene.capacity, FIELDS, **options)
+        # Fewer rows than slots: half again as many slots in the streams.
+        room = scene.capacity * 2 // 3
+        fields = FIELDS | (uneven_fields(room) if scene.heaped else {})
+        self.buffer = replay.ReplayBuffer(scene.capacity, fields, **options)
         self.closing.callback(self.buffer.close)
         self.ring = self.buffer._ring
         self.memory = self.ring.block.memory
         self.parts = {name: self.ring.block.part(name) for name in self.ring.layout.parts}
         self.columns = {name: self.buffer.column(name) for name in FIELDS}
+        if scene.heaped:
+            place = self.ring.layout.places["frame"].offset // 8
+            #: Of each slot, where the bytes begin: of both fields, since the frame's are first.
+            self.positions = self.parts["records"][:, place]
         self.prioritized = "tree" in self.ring.layout.parts
         if self.prioritized:
             self.levels = interpreted(tree_levels)(scene.capacity)
@@ -275,7 +315,7 @@ class Stage:
         for stream in range(self.scene.streams):
             writer = self.buffer.writer(stream)
             for number in coming(self.buffer, self.scene.stored, stream):
-                writer.add(**{name: values[0] for name, values in rows([number]).items()})
+                writer.add(**row_of(due(self.buffer, [number])))
         if self.prioritized and self.scene.stored:
             table = self.rows()
             ids = np.array(sorted(table))
@@ -304,6 +344,8 @@ class Stage:
             faults.disarm()
             if label:
                 faults.arm(label, visit, kind)
+            if self.scene.lapped and run == self.scene.run:
+                faults.arm("COPIED", 1, signal.SIGSTOP)
             run(self.buffer)
             if report is not None:
                 report[:] = [faults.visits(point) for point in POINTS]
@@ -313,15 +355,29 @@ class Stage:
         finally:
             os._exit(status)
 
+    def end(self, child):
+        """Wait for a child, and have it lapped where it stops for that; say how it ended."""
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            for count in (3, 5, 7):
+                extend(count)(self.buffer)
+            os.kill(child, signal.SIGCONT)
+            _, status = os.waitpid(child, 0)
+        return status
+
     def die(self, run, label, visit):
-        _, status = os.waitpid(self.fork(run, label, visit), 0)
+        status = self.end(self.fork(run, label, visit))
         assert os.WIFSIGNALED(status), f"the child ended with {status} and should have died"
         assert os.WTERMSIG(status) == signal.SIGKILL, status
 
     def visits(self):
         """Say how often a child passes each label when nothing ends it."""
         self.set_scene(self.tracked)
-        return visits_of(lambda report: self.fork(self.scene.run, report=report))
+        counts = visits_of(lambda report: self.fork(self.scene.run, report=report), self.end)
+        if self.scene.lapped:
+            # There it stops.
+            del counts["COPIED"]
+        return counts
 
     def words(self):
         return self.parts["records"][:, 0]
@@ -336,6 +392,8 @@ class Stage:
         words = self.words()
         slots = np.flatnonzero((words & 1 == 0) & (words != 0))
         columns = {name: column[slots] for name, column in self.columns.items()}
+        if self.scene.heaped:
+            slots, columns = self.gathered(slots)
         right = consistent(columns)
         assert right.all(), f"torn rows in slots {slots[~right]}"
         streams, per = self.buffer.streams, self.ring.layout.rows
@@ -345,6 +403,40 @@ class Stage:
             assert ticket % per == slot % per
             table[ticket * streams + slot // per] = number
         return table
+
+    def gathered(self, slots):
+        """Read rows by the kernels; those that have lost their bytes are none, and found out."""
+        columns = {
+            n: np.zeros((slots.size, *f.shape), f.dtype) for n, f in self.ring.fields.items()
+        }
+        ids = slots.copy()
+        self.ring.gather(self.ring.handle, ids, tuple(columns.values()))
+        stands = self.stands(slots)
+        assert ((ids >= 0) == stands).all(), f"read {ids}, bytes of {slots[stands]} stand"
+        columns["path"] = Padded(columns.pop("path/values"), columns.pop("path/lengths"))
+        columns = {
+            name: Padded(*(part[stands] for part in column))
+            if isinstance(column, Padded)
+            else column[stands]
+            for name, column in columns.items()
+        }
+        return slots[stands], columns
+
+    def stands(self, slots):
+        """Say of each slot whether nobody has claimed the bytes of its row for a newer one."""
+        heads = self.parts["heads"][slots // self.ring.layout.rows, BYTES]
+        return heads - self.positions[slots] <= self.ring.layout.room
+
+    def newest(self):
+        """Say how many bytes the newest row of stream 0 takes."""
+        slot = slot_of(int(coming(self.buffer, 1)[0]) - 1, self.ring.layout.rows, 1)
+        return int(self.parts["heads"][0, BYTES] - self.positions[slot])
+
+    def claims(self, writers):
+        """List what writers hold of bytes: stream, position and how many."""
+        writing = self.parts["writing"]
+        held = np.isin(writing[:, OWNER_OF] - 1, writers) & (writing[:, BYTES_OF] > 0)
+        return [tuple(line) for line in writing[held, 1:4].tolist()]
 
     def sound(self, wanted=None):
         """See that everything is true of a buffer in which nobody is at work."""
@@ -357,8 +449,16 @@ class Stage:
             assert whole == filled, f"stream {stream} has {whole} rows and counts {filled}"
             tickets = (words[words != 0] >> 13) - 1
             assert (tickets >= heads[stream, BASE]).all(), "a row is older than the base"
+            assert (tickets >= heads[stream, FLOOR]).all(), "a row is below the floor"
             assert (tickets < heads[stream, HEAD]).all()
-        assert len(self.buffer) == len(table)
+        assert len(self.buffer) == len(table), (
+            f"len is {len(self.buffer)}, {len(table)} rows stand"
+        )
+        if self.scene.heaped:
+            held = self.parts["writing"][:, [OWNER_OF, BYTES_OF]]
+            assert not held.any(), f"claims that nobody holds: {held[held.any(axis=1)]}"
+            if "dictionaries" in self.parts:
+                assert not self.parts["dictionaries"][:, 0].any(), "nobody adds to a dictionary"
         if wanted is not None:
             assert table == wanted, f"rows {sorted(table)}, and not {sorted(wanted)}"
         if self.prioritized:
@@ -390,7 +490,7 @@ class Stage:
             writer = buffer.writer(stream)
             writer._handle[NOTICED] = 0
             for count in (1, 2):
-                given = rows(coming(buffer, count, stream))
+                given = due(buffer, coming(buffer, count, stream))
                 ids = writer.extend(**given)
                 mine |= dict(zip(ids.tolist(), given["number"].tolist(), strict=True))
         table = self.rows()
@@ -422,9 +522,10 @@ class Stage:
         self.set_scene(self.tracked)
         before, held = self.rows(), self.odd()
         head = coming(self.buffer, 1)[0]
+        positions = self.positions.copy() if self.scene.heaped else None
         self.die(self.scene.run, label, visit)
         after = self.rows()
-        self.compare(before, after, label, visit, head, held)
+        self.compare(before, after, label, visit, head, held, positions)
         died = self.memory.copy()
         # Others, before anybody has repaired anything.
         self.others_go_on()
@@ -437,8 +538,9 @@ class Stage:
         else:
             with open_again(self.buffer):
                 pass
-        base = self.parts["heads"][:, BASE] * self.buffer.streams
-        kept = {i: n for i, n in after.items() if i >= base[i % self.buffer.streams]}
+        streams, heads = self.buffer.streams, self.parts["heads"]
+        base = heads[:, [BASE, FLOOR]].max(axis=1) * streams
+        kept = {i: n for i, n in after.items() if i >= base[i % streams]}
         self.sound(kept)
         self.ring._next_look = 0
         ids = self.scene.run(self.buffer)
@@ -446,15 +548,22 @@ class Stage:
         assert all(table[i] == i for i in ids[-1:])
         self.sound()
 
-    def compare(self, before, after, label, visit, head, held):
+    def compare(self, before, after, label, visit, head, held, positions):
         """Hold what is there after a death against what was there before."""
         run, count, streams = self.scene.run, self.scene.count, self.buffer.streams
         # Who was killed has taken no slot but those of the rows it was storing.
         places = (self.ring.layout.rows, streams)
         taken = {slot_of(i, *places) for i in after if i not in before}
         taken |= self.odd().keys() - held.keys()
-        if run not in (clear, add_beside_a_clear, repair, attach):
+        if run not in (clear, add_beside_a_clear, repair, attach) and not self.scene.lapped:
             lost = [i for i in before if i not in after and slot_of(i, *places) not in taken]
+            if positions is not None:
+                # But for those whose bytes were claimed for others.
+                room, heads = self.ring.layout.room, self.parts["heads"]
+                claimed = heads[:, BYTES] - room
+                lost = [i for i in lost if positions[slot_of(i, *places)] >= claimed[i % streams]]
+                late = [i for i in after if i // streams < heads[i % streams, FLOOR]]
+                assert not late, f"rows {late} have their bytes, and are below the floor"
             assert not lost, f"rows {lost} are gone"
         assert all(before[i] == n for i, n in after.items() if i in before)
         new = sorted(i for i in after if i not in before)
@@ -489,6 +598,8 @@ class Stage:
             held = self.held_by(places)
             self.ring._next_look = 0
             self.others_go_on()
+            if self.scene.heaped:
+                self.others_lap(places)
             self.ring.repair()
             self.others_die()
             self.repair_beside(places)
@@ -507,6 +618,23 @@ class Stage:
                 os.waitpid(child, 0)
         assert self.ring.repair().finished
         self.sound()
+
+    def others_lap(self, places):
+        """Go three times around the bytes beside a stopped one, whose own nobody touches."""
+        heap, room, heads = self.parts["heap"], self.ring.layout.room, self.parts["heads"]
+        # An announced claim that was not made yet is none.
+        claims = [claim for claim in self.claims(places) if claim[1] < heads[claim[0], BYTES]]
+        held = [(s, [(at + byte) % room for byte in range(size)]) for s, at, size in claims]
+        before = [heap[stream, part].tolist() for stream, part in held]
+        for stream in range(self.buffer.streams):
+            writer = self.buffer.writer(stream)
+            end = heads[stream, BYTES] + 3 * room
+            while heads[stream, BYTES] < end:
+                writer.extend(**due(self.buffer, coming(self.buffer, 3, stream)))
+                assert consistent(self.buffer.sample(8)._asdict()).all(), "a wrong row"
+        assert [heap[stream, part].tolist() for stream, part in held] == before, (
+            "a stopped one's bytes were written over"
+        )
 
     def others_die(self):
         """Leave a slot, and sums that lack a difference, beside one that is stopped."""
@@ -536,10 +664,14 @@ class Stage:
         return [slot for slot, writer in self.odd().items() if writer in places]
 
 
-def visits_of(fork):
+def ended(child):
+    return os.waitpid(child, 0)[1]
+
+
+def visits_of(fork, end=ended):
     """Have a child count its visits into memory that it shares."""
     counts = np.frombuffer(mmap.mmap(-1, 8 * len(POINTS)), np.int64)
-    _, status = os.waitpid(fork(counts), 0)
+    status = end(fork(counts))
     assert status == 0, f"the child ended with {status}"
     return {name: int(count) for name, count in zip(POINTS, counts, strict=True) if count}
 
@@ -624,8 +756,10 @@ def create_once(make, place, path, label, visit):
             assert len(other) == 5
 
 
-def jam():
-    """Have writers die until the dead hold every slot of a stream."""
+def jam(heaped):
+    """Have writers die until the dead hold every slot of a stream, or all of its bytes."""
+    if heaped:
+        return jam_bytes()
     stage = Stage(Scene(add, 4, 9), "buffer", "named")
     if INTERPRETED:
         walk_add.PATIENCE = 100
@@ -650,13 +784,78 @@ def jam():
         stage.closing.close()
 
 
+def jam_bytes():
+    """Have writers die until the dead hold so many bytes that no row fits between them."""
+    stage = Stage(Scene(add, 9, 20, heaped=True), "buffer", "named")
+    try:
+        stage.set_scene(stage.tracked)
+        room, claimed = stage.ring.layout.room, 0
+        while claimed + LARGEST <= room:
+            stage.ring._next_look = np.inf
+            stage.die(add, "SPACED", 1)
+            claims = stage.claims(range(1, 100))
+            assert claimed < sum(size for _, _, size in claims), "another one's bytes were claimed"
+            claimed = sum(size for _, _, size in claims)
+        stage.set_scene()
+        for _ in range(4):
+            ids = add(stage.buffer)
+        assert [stage.rows()[i] for i in ids] == ids
+        stage.sound()
+        return len(claims), []
+    except AssertionError as error:
+        return 4, [f"AssertionError: {error}"]
+    finally:
+        stage.closing.close()
+
+
+#: Where those die of whom there are many: wherever something is held of the heap.
+_AGING = (
+    ("ANNOUNCED", 1), ("SPACED", 1), ("COPYING", 6), ("COPYING", 7), ("COPIED", 1),
+    ("SPACED", 2), ("EVICTED", 1), ("COPYING", 14), ("COMMITTED", 1), ("ANNOUNCED", 2),
+)  # fmt: skip
+
+
+def age():
+    """Have many writers die in one small ring, which holds as many rows after as its bytes say."""
+    stage = Stage(Scene(extend(2), 16, 30, heaped=True), "buffer", "named")
+    wrong, deaths = [], 0
+    try:
+        stage.set_scene(stage.tracked)
+        for turn in range(130):
+            label, visit = _AGING[turn % len(_AGING)]
+            _, status = os.waitpid(stage.fork(stage.scene.run, label, visit), 0)
+            deaths += os.WIFSIGNALED(status)
+            if turn % 3 == 2:
+                # What more of them hold would leave no room for three rows in one piece each.
+                stage.ring._next_look = np.inf
+                stage.others_go_on()
+                assert stage.ring.repair().finished
+        assert stage.ring.repair().finished
+        stage.sound()
+        sizes = []
+        while len(sizes) < 3 * stage.scene.capacity:
+            add(stage.buffer)
+            sizes.append(stage.newest())
+        kept = np.count_nonzero(np.cumsum(sizes[::-1]) <= stage.ring.layout.room)
+        assert len(stage.rows()) == kept, f"{len(stage.rows())} rows, bytes are for {kept}"
+        stage.sound()
+    except Exception as error:
+        wrong.append(f"{deaths} deaths: {type(error).__name__}: {error}")
+    finally:
+        stage.closing.close()
+    return deaths, wrong
+
+
 def play(request):
     """Do what a request asks for."""
     if request["do"] == "create":
         kills, wrong, _ = create_everywhere(request["home"])
         return {"count": kills, "wrong": wrong}
     if request["do"] == "jam":
-        kills, wrong = jam()
+        kills, wrong = jam(request["heaped"])
+        return {"count": kills, "wrong": wrong}
+    if request["do"] == "age":
+        kills, wrong = age()
         return {"count": kills, "wrong": wrong}
     if request["do"] == "visits":
         seen = set(create_everywhere("named")[2])

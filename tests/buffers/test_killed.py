@@ -38,6 +38,7 @@ STOPPED = [
     ("attach", "uniform"),
     ("repair sums", "buffer"),
     ("repair a clear", "batch"),
+    ("extend beside claims", "buffer"),
 ]
 
 #: Kernels in plain Python, and slow: each kind of step, once.
@@ -97,8 +98,13 @@ def test_a_process_killed_at_any_step_leaves_what_others_can_use_and_repair(
 @pytest.mark.processes
 def test_a_writer_of_steps_killed_at_any_step_leaves_priorities_to_what_can_be_drawn():
     with asking("tests.buffers.killing_steps") as ask:
-        for view, lap in (("windows", True), ("sequences", False), ("episodes", True)):
-            answer = ask(view=view, lap=lap)
+        for view, lap, heaped in (
+            ("windows", True, False),
+            ("sequences", False, False),
+            ("episodes", True, False),
+            ("windows", True, True),
+        ):
+            answer = ask(view=view, lap=lap, heaped=heaped)
             assert answer["wrong"] == []
             assert answer["count"] > 100
 
@@ -119,7 +125,19 @@ def test_a_creator_killed_at_any_step_leaves_what_is_refused_and_can_be_removed(
 
 
 def test_when_the_dead_hold_every_slot_the_next_writer_frees_them(ask):
-    assert ask(do="jam")["wrong"] == []
+    assert ask(do="jam", heaped=False)["wrong"] == []
+
+
+@pytest.mark.compiled
+def test_when_the_dead_hold_every_byte_the_next_writer_frees_them(ask):
+    assert ask(do="jam", heaped=True)["wrong"] == []
+
+
+@pytest.mark.compiled
+def test_a_small_ring_holds_as_many_rows_after_many_deaths(ask):
+    answer = ask(do="age")
+    assert answer["wrong"] == []
+    assert answer["count"] > 100
 
 
 def test_every_label_is_a_step_of_some_scene(ask):

@@ -80,6 +80,24 @@ def test_a_space_of_no_fixed_shape_is_named(name):
         fields(Blank(spaces.Discrete(2), REFUSED[name]))
 
 
+def test_images_are_compressed_where_that_is_asked_for():
+    image = spaces.Box(0, 255, (8, 8), np.uint8)
+    space = spaces.Dict(
+        image=image,
+        depth=spaces.Box(0, 1, (8, 8), np.float32),
+        both=spaces.Tuple([image, spaces.Box(0, 255, (8,), np.uint8)]),
+    )
+    made = fields(Blank(space, spaces.Discrete(3)), compression="lz4")
+    with replay.ReplayBuffer(10, made) as buffer:
+        packed = {name for name, field in buffer.fields.items() if field.compression}
+        assert packed == {"obs/image", "obs/both/0"}
+        row = space.sample()
+        buffer.add(obs=row, action=1, reward=0.0)
+        assert (buffer.sample(1).obs["image"][0] == row["image"]).all()
+    with pytest.raises(replay.FieldError, match="compression"):
+        fields(Blank(space, spaces.Discrete(3)), compression="zip")
+
+
 def test_what_is_no_environment_is_refused():
     with pytest.raises(replay.InputError, match=r"env is Box.*gymnasium\.Env"):
         fields(STORED["Box"])

@@ -142,7 +142,7 @@ def test_a_change_of_a_callee_in_another_file_is_seen(runs, name):
 
 @pytest.mark.compiled
 def test_a_kernel_works_without_a_folder_for_its_cache(monkeypatch):
-    def nowhere(self, function, nogil):
+    def nowhere(self, function, form):
         raise RuntimeError("cannot cache function: no locator available")
 
     monkeypatch.setattr(KernelCache, "__init__", nowhere)

@@ -9,6 +9,8 @@ from kernels.ring import BASE, FILLED, HEAD, SHIFT
 ROWS = 70
 STREAMS = 3
 SLOTS = ROWS * STREAMS
+#: Of a block without a heap.
+NONE = np.zeros(0, np.int64)
 WIDTH = 3
 
 
@@ -43,7 +45,11 @@ class Block:
         self.leaves[slot] = slot + 1
 
     def check(self, first, count, most=10_000):
-        return walk_paste.rows_check(self.places, self.heads, ROWS, most, first, count)
+        shape = np.zeros(8, np.int64)
+        shape[walk_paste.SHAPE_ROWS] = ROWS
+        shape[walk_paste.SHAPE_MOST] = most
+        shape[walk_paste.SHAPE_LEAVES] = 2
+        return walk_paste.rows_check(self.places, self.heads, shape, first, count)
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def block():
 
 @pytest.mark.parametrize(("first", "count"), [(0, SLOTS), (3, 1), (60, 100), (ROWS, ROWS)])
 def test_whole_rows_are_copied_and_counted(block, first, count):
-    walk_copy.rows_copy(block.places, block.heads, ROWS, first, count)
+    walk_copy.rows_copy(block.places, block.heads, NONE, ROWS, first, count)
     for part, stage in zip(block.parts, block.stage, strict=True):
         assert (stage[:count] == part[first : first + count]).all()
         assert (stage[count:] == 0xEE).all()
@@ -71,7 +77,7 @@ def test_whole_rows_are_copied_and_counted(block, first, count):
 
 def test_heads_never_fall(block):
     block.heads[:, HEAD] = 1000
-    walk_copy.rows_copy(block.places, block.heads, ROWS, 0, SLOTS)
+    walk_copy.rows_copy(block.places, block.heads, NONE, ROWS, 0, SLOTS)
     assert (block.heads[:, HEAD] == 1000).all()
 
 
@@ -80,7 +86,7 @@ def test_what_is_not_whole_is_an_empty_slot_of_zeros(block):
     block.records[empty, 0] = 0
     block.records[held, 0] |= 1
     block.heads[2, BASE] = 2 * ROWS + 11
-    walk_copy.rows_copy(block.places, block.heads, ROWS, 0, SLOTS)
+    walk_copy.rows_copy(block.places, block.heads, NONE, ROWS, 0, SLOTS)
     gone = {empty, held, *range(2 * ROWS, cleared + 1)}
     for slot in range(SLOTS):
         for part, stage in zip(block.parts, block.stage, strict=True):
@@ -90,7 +96,7 @@ def test_what_is_not_whole_is_an_empty_slot_of_zeros(block):
 
 def test_what_was_copied_can_be_pasted(block):
     other = Block(SLOTS)
-    walk_copy.rows_copy(block.places, block.heads, ROWS, 0, SLOTS)
+    walk_copy.rows_copy(block.places, block.heads, NONE, ROWS, 0, SLOTS)
     other.places[:, walk_copy.STAGE] = block.places[:, walk_copy.STAGE]
     walk_paste.rows_paste(other.places, 0, SLOTS)
     for part, pasted in zip(block.parts, other.parts, strict=True):
@@ -99,7 +105,7 @@ def test_what_was_copied_can_be_pasted(block):
 
 def test_rows_that_can_be_are_counted_by_stream(block):
     block.heads[:, HEAD] = 1000
-    walk_copy.rows_copy(block.places, np.zeros_like(block.heads), ROWS, 0, SLOTS)
+    walk_copy.rows_copy(block.places, np.zeros_like(block.heads), NONE, ROWS, 0, SLOTS)
     assert block.check(0, 100) == -1
     assert block.heads[:, FILLED].tolist() == [ROWS, 30, 0]
 

@@ -9,7 +9,7 @@ from kernels import walk_snapshot as walk
 from kernels.ring import FILLED, HEAD
 from kernels.walk_copy import BLOCK, SIZE, STAGE
 from tests import naive
-from tests.kernels.test_walk_copy import ROWS, SLOTS, STREAMS
+from tests.kernels.test_walk_copy import NONE, ROWS, SLOTS, STREAMS
 from tests.kernels.test_walk_copy import Block as Rows
 
 CHUNK = 8
@@ -36,11 +36,12 @@ class Case:
         self.places[:, walk.SUMS] = [line.ctypes.data for line in self.sums]
         self.shape = np.zeros(walk.SHAPE_WORDS, np.int64)
         self.shape[:6] = ROWS, CHUNK, ROOM, self.descriptor, -1, 10_000
+        self.shape[walk.LEAVES] = 2
         self.journal = np.zeros(walk.FIRST + walk.LINE_WORDS * 3 * CHUNKS, np.int64)
 
     def save(self, old=None):
         self.places[:, walk.OLD] = 0 if old is None else [line.ctypes.data for line in old]
-        arguments = self.places, self.heads, self.shape, self.journal, 0, SLOTS
+        arguments = self.places, self.heads, self.shape, self.journal, NONE, 0, SLOTS
         return walk.rows_save(*arguments)
 
     def load(self, into, where=None):

@@ -16,6 +16,12 @@ import replay
 from replay.memory.layout import Layout
 
 FIELDS = {"obs": (np.float32, (3,)), "image": (np.uint8, (300,)), "done": bool}
+#: Of the kinds that begin with "heap", whose bytes run out before their slots do.
+HEAPED = {
+    "frame": replay.Field(np.uint8, (6, 5), compression="lz4", room=1500),
+    "points": replay.Field(np.float32, (None, 3), longest=4, ratio=1e9),
+    "text": replay.Field(str, compression="lz4", longest=20, ratio=1e9),
+}
 CAPACITY = 36
 SAMPLERS = {
     "uniform": replay.Uniform(),
@@ -27,8 +33,19 @@ _HANG = 60
 _WORDS = (0, 1, 2, 3, 7, 1023, 1024, 1 << 13, 1 << 31, 1 << 40, 1 << 49, 1 << 50, 1 << 61, 1 << 62)
 
 
-def rows(count):
-    """Make rows that fit FIELDS."""
+def is_heaped(kind):
+    """Say whether a kind of file has compressed and ragged fields."""
+    return kind.startswith("heap")
+
+
+def rows(count, heaped=False):
+    """Make rows that fit FIELDS, or HEAPED."""
+    if heaped:
+        return {
+            "frame": np.arange(count * 30, dtype=np.uint8).reshape(count, 6, 5) // 7,
+            "points": [np.ones((number % 5, 3), np.float32) for number in range(count)],
+            "text": ["ab" * (number % 11) for number in range(count)],
+        }
     return {
         "obs": np.ones((count, 3), np.float32),
         "image": np.ones((count, 300), np.uint8),
@@ -38,11 +55,13 @@ def rows(count):
 
 def make(path, kind, streams):
     """Make a file with a history; give its layout."""
+    heaped = is_heaped(kind)
+    fields, sampler = (HEAPED if heaped else FIELDS), SAMPLERS[kind.removeprefix("heap ")]
     with replay.ReplayBuffer(
-        CAPACITY, FIELDS, sampler=SAMPLERS[kind], streams=streams, path=path, seed=0
+        CAPACITY, fields, sampler=sampler, streams=streams, path=path, seed=0
     ) as buffer:
-        buffer.extend(**rows(20))
-        buffer.writer(streams - 1).extend(**rows(5))
+        buffer.extend(**rows(20, heaped))
+        buffer.writer(streams - 1).extend(**rows(30 if heaped else 5, heaped))
         if buffer.sampler.prioritized:
             buffer.update_priorities(buffer.sample(9).ids, np.arange(9.0))
         return buffer._ring.layout
@@ -58,7 +77,9 @@ def any_word(chance):
 def damage(content: bytearray, layout: Layout, chance: random.Random):
     """Change some words of one part, or of all; say of which."""
     parts = [name for name in layout.parts if not name.startswith("column/")]
-    name = chance.choice((*parts, "control", "heads", "all"))
+    # What another test damages often enough is left to it.
+    often = ("control",) if "heap" not in parts else ("heap", "records", "records", "writing")
+    name = chance.choice((*parts, *often, "heads", "all"))
     if name == "all":
         first, last = layout.parts["control"].offset, len(content)
     else:
@@ -84,9 +105,22 @@ def damage(content: bytearray, layout: Layout, chance: random.Random):
     return name
 
 
+def batch_of(buffer, count):
+    """Draw, and look at what no batch may hold whatever the file does."""
+    batch = buffer.sample(count)
+    if "frame" in buffer.fields:
+        assert batch.points.values.shape == (count, 4, 3)
+        for rows_ in (batch.points, batch.text):
+            longest = rows_.values.shape[1]
+            assert ((rows_.lengths >= 0) & (rows_.lengths <= longest)).all()
+            assert not rows_.values[np.arange(longest) >= rows_.lengths[:, None]].any()
+    return batch
+
+
 def use(buffer, folder):
     """Do all that can be done with a buffer; errors of ours are what one may get."""
     prioritized = buffer.sampler.prioritized
+    heaped = "frame" in buffer.fields
     ids = np.arange(-1, 40)
 
     def priorities():
@@ -100,20 +134,20 @@ def use(buffer, folder):
         lambda: buffer.is_full,
         buffer.stats,
         lambda: repr(buffer),
-        lambda: buffer.sample(1),
-        lambda: buffer.sample(200),
-        lambda: buffer.add(**{name: column[0] for name, column in rows(1).items()}),
-        lambda: buffer.writer(buffer.streams - 1).extend(**rows(3)),
-        lambda: buffer.extend(**rows(300)),
-        lambda: buffer.sample(16),
+        lambda: batch_of(buffer, 1),
+        lambda: batch_of(buffer, 200),
+        lambda: buffer.add(**{name: column[0] for name, column in rows(1, heaped).items()}),
+        lambda: buffer.writer(buffer.streams - 1).extend(**rows(3, heaped)),
+        lambda: buffer.extend(**rows(300, heaped)),
+        lambda: batch_of(buffer, 16),
         lambda: buffer._ring.repair(),
-        lambda: buffer.sample(16),
+        lambda: batch_of(buffer, 16),
         lambda: buffer.column("image").sum(),
         buffer.stats,
         lambda: buffer.save(folder / "snapshot"),
         buffer.clear,
-        lambda: buffer.extend(**rows(30)),
-        lambda: buffer.sample(16),
+        lambda: buffer.extend(**rows(30, heaped)),
+        lambda: batch_of(buffer, 16),
     ]
     if prioritized:
         at_ids = [

@@ -1,8 +1,10 @@
 """Snapshots: everything comes back, damage is refused, and a crash leaves the old file."""
 
+import contextlib
 import json
 import os
 import random
+import threading
 import tracemalloc
 
 import numpy as np
@@ -10,10 +12,12 @@ import pytest
 
 import replay
 from kernels import handle as words
-from replay.memory import checkpoint, journal, side_file, snapshot_layout
+from kernels.ring import HEAD
+from replay.memory import checkpoint, journal, side_file, snapshot_layout, snapshot_load
 from replay.memory.safetensors import PAGE
 from replay.memory.snapshot_front import Front
 from replay.memory.snapshot_load import snapshot_layout_of
+from tests.heaped import assert_at_rest, claimed, entries_of
 from tests.homes import (
     FIELDS,
     HOMES,
@@ -28,6 +32,7 @@ from tests.homes import (
     row,
     rows,
 )
+from tests.memory import ordeal
 from tests.processes import python
 
 
@@ -515,3 +520,329 @@ def test_a_long_save_and_a_long_load_say_how_far_they_are(snapshot, monkeypatch,
     assert "saving" in said
     assert "loading" in said
     assert "100 %" in said
+
+
+# compressed and ragged fields
+
+HEAPED = {
+    "frame": replay.Field(np.uint8, (6, 5), compression="lz4", room=900),
+    "note": replay.Field(bytes, longest=20, ratio=1e9),
+    "text": replay.Field(str, longest=40, compression="lz4", ratio=1e9),
+    "number": np.int64,
+}
+
+
+def heaped_row(number, salt=0):
+    """Give a row that says its number in each field, and takes few bytes or many."""
+    chance = random.Random(number * 1000 + salt)
+    frame = np.frombuffer(chance.randbytes(30), np.uint8).reshape(6, 5).copy()
+    if number % 3:
+        frame[:] = frame[0]
+    note = chance.randbytes(chance.choice((0, 20, 7)))
+    text = chance.choice("abcd") * chance.randrange(41)
+    return {"frame": frame, "note": note, "text": text, "number": number}
+
+
+def add_heaped(buffer, first, count, salt=0):
+    made = [heaped_row(number, salt) for number in range(first, first + count)]
+    buffer.extend(**{name: [row[name] for row in made] for name in HEAPED})
+
+
+def assert_heaped(batch, salts=(0,)):
+    """Find that each row is the one of its number; give the numbers."""
+    notes, texts = batch.note.tolist(), batch.text.tolist()
+    for place, number in enumerate(batch.number.tolist()):
+        got = batch.frame[place].tolist(), notes[place], texts[place]
+        wanted = [heaped_row(number, salt) for salt in salts]
+        assert got in [(row["frame"].tolist(), row["note"], row["text"]) for row in wanted]
+    return set(batch.number.tolist())
+
+
+def draw_heaped(buffer):
+    """Look at every row of a buffer; give their numbers."""
+    assert_at_rest(buffer)
+    slots = np.flatnonzero(buffer._ring.block.part("records")[:, 0])
+    columns = [np.empty((slots.size, *f.shape), f.dtype) for f in buffer.fields.values()]
+    assert buffer._ring.gather(buffer._handle, slots, tuple(columns)) == 0
+    found = dict(zip(buffer.fields, columns, strict=True))
+    for place, number in enumerate(found["number"].tolist()):
+        wanted = heaped_row(number)
+        assert (found["frame"][place] == wanted["frame"]).all()
+        for name, row_ in (("note", wanted["note"]), ("text", wanted["text"].encode())):
+            assert found[f"{name}/lengths"][place] == len(row_)
+            assert found[f"{name}/values"][place].tobytes().rstrip(b"\0") == row_.rstrip(b"\0")
+    assert len(set(found["number"].tolist())) == len(buffer) == slots.size
+    return set(found["number"].tolist())
+
+
+@pytest.fixture(params=["uniform", "batch"])
+def heaped(request):
+    """Give a buffer whose bytes were used up some times over."""
+    with opened("private", 60, HEAPED, sampler=SAMPLERS[request.param], seed=0) as buffer:
+        add_heaped(buffer, 0, 150)
+        assert 4 < len(buffer) < 60
+        assert claimed(buffer)[0] > 3 * buffer.stats()["room"]
+        yield buffer
+
+
+def test_the_newest_row_is_in_the_snapshot_if_it_has_no_bytes(tmp_path):
+    with opened("private", 5, {"x": bytes, "n": int}) as buffer:
+        for number, row_ in enumerate((b"one", b"", b"")):
+            buffer.add(row_, number)
+        buffer.save(tmp_path / "snapshot")
+        with replay.load(tmp_path / "snapshot") as loaded:
+            assert len(loaded) == 3
+            batch = loaded.sample(40)
+            assert set(zip(batch.n.tolist(), batch.x.tolist(), strict=True)) == {
+                (0, b"one"),
+                (1, b""),
+                (2, b""),
+            }
+
+
+def test_rows_whose_bytes_are_being_written_are_not_in_the_snapshot(heaped, tmp_path):
+    """As of writers that are stopped: one that holds its slot, and one between bytes and commit."""
+    block = heaped._ring.block
+    newest = heaped.stats()["added"] - 1
+    wanted = draw_heaped(heaped) - {newest - 2, newest - 1}
+    position = entries_of(heaped, (newest - 2) % 60)[0][0]
+    line = block.part("writing")[7]
+    line[:4] = 5, 0, position, 9
+    block.part("records")[(newest - 1) % 60, 0] |= 1
+    # Of another stream, and announced but not claimed.
+    block.part("writing")[8, :4] = 6, 1, entries_of(heaped, newest % 60)[0][0], 9
+    block.part("writing")[9, :4] = 7, 0, claimed(heaped)[0], 9
+    heaped.save(tmp_path / "snapshot")
+    block.part("writing")[:] = 0
+    with replay.load(tmp_path / "snapshot") as loaded:
+        assert draw_heaped(loaded) == wanted
+        assert not loaded._ring.block.part("writing").any()
+        add_heaped(loaded, newest + 1, 40)
+        assert draw_heaped(loaded) <= set(range(newest + 1, newest + 41)) | wanted
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("when", ["after the front", "before the heap", "before the rows", "all"])
+@pytest.mark.parametrize("count", [1, 5, 40])
+def test_rows_that_come_while_a_save_is_under_way(heaped, tmp_path, when, count):
+    """Each row of the snapshot is right, and one is missing if its bytes went meanwhile alone."""
+    at = {"after the front": [0], "before the heap": [1], "before the rows": [2], "all": [0, 1, 2]}
+    state = {"turn": 0, "next": 150}
+    taken, spread = Front.of, checkpoint.spread
+
+    def more():
+        if state["turn"] in at[when]:
+            add_heaped(heaped, state["next"], count)
+            state["next"] += count
+        state["turn"] += 1
+
+    def front_of(*args):
+        front = taken(*args)
+        more()
+        return front
+
+    def spread_after(*args):
+        more()
+        spread(*args)
+
+    before = draw_heaped(heaped)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Front, "of", front_of)
+        patch.setattr(checkpoint, "spread", spread_after)
+        heaped.save(tmp_path / "snapshot")
+    assert state["turn"] == 3
+    with replay.load(tmp_path / "snapshot") as loaded:
+        found = draw_heaped(loaded) if len(loaded) else set()
+        assert found >= before & draw_heaped(heaped)
+        assert found <= before
+        following = max(loaded.stats()["added"], 0)
+        add_heaped(loaded, following, 60)
+        draw_heaped(loaded)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_save_whose_floor_is_younger_than_its_head_is_loaded(heaped, tmp_path):
+    """A stream's counters are not copied at one moment."""
+    heads = heaped._ring.block.part("heads")
+    heads[0, HEAD] -= 60
+    heaped.save(tmp_path / "snapshot")
+    heads[0, HEAD] += 60
+    with replay.load(tmp_path / "snapshot") as loaded:
+        assert draw_heaped(loaded) == draw_heaped(heaped)
+        assert loaded.stats()["added"] == heaped.stats()["added"]
+
+
+def test_readers_beside_a_restore_get_no_wrong_row(heaped, tmp_path, monkeypatch):
+    """Not of old bytes by new words, and not by another dictionary than a row was packed against."""
+    path = tmp_path / "snapshot"
+    with opened("private", 60, HEAPED, sampler=heaped.sampler, seed=0) as other:
+        add_heaped(other, 0, 120, salt=1)
+        other.save(path)
+    drawn = []
+    # Of slots that are empty for a moment.
+    monkeypatch.setattr("replay.buffers.reader._TRIES", 2)
+
+    def look():
+        with contextlib.suppress(replay.EmptyError):
+            drawn.append(len(assert_heaped(heaped.sample(50), salts=(0, 1))))
+
+    for name in ("read", "teach", "finish"):
+
+        def looked(*args, act=getattr(snapshot_load._Loading, name)):
+            look()
+            act(*args)
+            look()
+
+        monkeypatch.setattr(snapshot_load._Loading, name, looked)
+    heaped.restore(path)
+    assert len(drawn) >= 3
+    assert_at_rest(heaped)
+    monkeypatch.undo()
+    # It goes on against the dictionary that it has now.
+    for first in range(120, 160, 8):
+        add_heaped(heaped, first, 8, salt=1)
+        assert_heaped(heaped.sample(50), salts=(1,))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 9, 40])
+def test_another_dictionary_of_as_many_rows_is_learned_anew(rows, tmp_path):
+    """What packing knows of a dictionary is of this process, and must not outlive a restore."""
+    path = tmp_path / "snapshot"
+    fields = {"x": replay.Field(bytes, longest=300, compression="lz4"), "n": int}
+
+    def row_(number, salt):
+        chance = random.Random(number % 3 + salt)
+        return chance.randbytes(30) * chance.randrange(2, 9) + bytes([number % 256])
+
+    with opened("private", 60, fields) as buffer, opened("private", 60, fields) as other:
+        for made, salt in ((buffer, 0), (other, 50)):
+            for number in range(rows):
+                made.add(row_(number, salt), number)
+        buffer.save(path)
+        other.restore(path)
+        for number in range(rows, rows + 30):
+            assert other.add(row_(number, 50), number) == number
+        batch = other.sample(100)
+        for got, number in zip(batch.x.tolist(), batch.n.tolist(), strict=True):
+            assert got == row_(number, 50 if number >= rows else 0)
+
+
+@pytest.mark.parametrize("part", ["heap", "records", "dictionaries"])
+def test_a_heap_that_somebody_made_up_does_no_harm(heaped, tmp_path, part):
+    """Behind right checksums: rows are right, or an error names their slots."""
+    path = tmp_path / "snapshot"
+    heaped.save(path)
+    content = path.read_bytes()
+    chance = random.Random(part)
+    told = 0
+    for _ in range(fewer(60, 12)):
+        path.write_bytes(content)
+        rewrite(path, part, lambda one: scribble(one, part, chance))
+        try:
+            heaped.restore(path)
+        except replay.BlockFormatError:
+            continue
+        for _ in range(3):
+            try:
+                heaped.sample(20)
+            except replay.BlockFormatError as error:
+                assert "slots" in str(error)
+                told += 1
+            except replay.EmptyError:
+                pass
+        add_heaped(heaped, 500, 30)
+        heaped.clear()
+        add_heaped(heaped, 530, 5)
+        assert_heaped(heaped.sample(20))
+    assert told
+
+
+def scribble(content, part, chance):
+    """Change words or bytes of a part, but not the words that say which row a slot has."""
+    if part == "heap":
+        for _ in range(chance.choice((1, 20, 500))):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        return
+    words = content.view(np.int64)
+    if part == "dictionaries":
+        words[chance.choice((1, 1, chance.randrange(8, 32)))] = ordeal.any_word(chance)
+        content[chance.randrange(256, 2000)] ^= 255
+        return
+    width = len(words) // 60
+    for _ in range(chance.choice((1, 30, 300))):
+        words[chance.randrange(60) * width + chance.randrange(1, width)] = ordeal.any_word(chance)
+
+
+def rewrite(path, name, change):
+    """Change a part of a snapshot, and put right checksums over it."""
+    content = bytearray(path.read_bytes())
+    layout = snapshot_layout.SnapshotLayout(snapshot_layout_of(path))
+    part = layout.parts[name]
+    change(np.frombuffer(content, np.uint8)[part.offset : part.offset + part.nbytes])
+    start, end = layout.front
+    front = Front(layout, bytes(content[start:end]))
+    for cut, (one, width) in enumerate(zip(layout.cut, layout.widths, strict=True)):
+        capacity = layout.layout.capacity
+        stage = np.frombuffer(content, np.uint8)[one.offset : one.offset + capacity * width]
+        front.checksums[cut, 0] = journal._sum(stage)
+    front.seal()
+    content[start:end] = front.content.tobytes()
+    path.write_bytes(content)
+
+
+def test_a_damaged_byte_of_a_heap_is_refused(heaped, tmp_path):
+    path = tmp_path / "snapshot"
+    heaped.save(path)
+    content = bytearray(path.read_bytes())
+    parts = snapshot_layout.SnapshotLayout(heaped._ring.layout).parts
+    for name in ("heap", "dictionaries", "heads", "records"):
+        part = parts[name]
+        for place in random.Random(3).sample(range(part.offset, part.offset + part.nbytes), 8):
+            content[place] ^= 16
+            path.write_bytes(content)
+            with refused(heaped, replay.BlockFormatError, path):
+                heaped.restore(path)
+            content[place] ^= 16
+
+
+@pytest.mark.compiled
+def test_saves_and_restores_beside_threads_that_add_and_sample(tmp_path):
+    """Every row of a snapshot is right, whichever moment it is of."""
+    stop = threading.Event()
+    errors = []
+    found = 0
+    frame = replay.Field(np.uint8, (6, 5), compression="lz4", room=40_000)
+    fields = HEAPED | {"frame": frame}
+    with opened("private", 3000, fields, sampler=SAMPLERS["batch"], seed=0) as buffer:
+        add_heaped(buffer, 0, 700)
+
+        def write():
+            first = 700
+            while not stop.is_set():
+                add_heaped(buffer, first, 20)
+                first += 20
+
+        def learn():
+            while not stop.is_set():
+                assert_heaped(buffer.sample(8))
+
+        def run(work):
+            try:
+                work()
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=run, args=(work,)) for work in (write, learn)]
+        for thread in threads:
+            thread.start()
+        try:
+            for turn in range(5):
+                buffer.save(tmp_path / f"snapshot {turn % 2}")
+                with replay.load(tmp_path / f"snapshot {turn % 2}") as loaded:
+                    found += len(draw_heaped(loaded))
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    assert errors == []
+    assert found > 100

@@ -1,13 +1,18 @@
 """Fields: which values become rows, which are refused, and what the refusal says."""
 
+import json
+import pickle
 import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import replay
 from kernels.rows import KINDS
 from replay.memory.fields import RESERVED, Field, Schema
+from replay.memory.ragged import FlatBytes, Padded, PaddedStr
 
 INTEGERS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
 FLOATS = [np.float16, np.float32, np.float64]
@@ -287,3 +292,238 @@ def test_a_nested_value_of_another_form_is_refused(value, said):
     with pytest.raises(replay.FieldError) as caught:
         NESTED.flatten((value, 2))
     assert f"field {said}" in str(caught.value)
+
+
+# ragged and compressed fields
+
+
+HEAPED = [
+    # field, shape of the largest row, ragged, unit, said
+    (Field(np.uint8, (84, 84), compression="lz4"), (84, 84), False, 0, "compression='lz4'"),
+    (Field(np.float32, (None, 3)), (1024, 3), True, 12, "shape=(None, 3))"),
+    (Field(np.float32, [None, 3], longest=np.int64(5)), (5, 3), True, 12, "longest=5"),
+    (Field(np.int32, (None,), longest=512, ratio=2), (512,), True, 4, "ratio=2.0"),
+    (Field(np.int16, (None, 2, 2), room=1 << 20), (1024, 2, 2), True, 8, "room=1048576"),
+    (Field(bytes), (1024,), True, 1, "Field(bytes)"),
+    (Field(str, longest=7, flat=True), (7,), True, 1, "Field(str, longest=7, flat=True)"),
+    (Field(str, compression="lz4"), (1024,), True, 1, "Field(str, compression='lz4')"),
+    (Field(">u2", (None, 9), compression="lz4"), (1024, 9), True, 18, "compression='lz4'"),
+]
+
+
+@pytest.mark.parametrize(("field", "shape", "ragged", "unit", "said"), HEAPED)
+def test_a_field_whose_rows_differ_in_bytes(field, shape, ragged, unit, said):
+    assert (field.shape, field.ragged, field.unit, field.heaped) == (shape, ragged, unit, True)
+    assert field.nbytes == np.prod(shape) * field.dtype.itemsize
+    assert field.longest == (shape[0] if ragged else 0)
+    assert said in repr(field)
+    assert field.bare == field.bare.bare
+    assert (field.bare.ragged, field.bare.flat, field.bare.text) == (
+        ragged,
+        field.flat,
+        field.text,
+    )
+    assert (field.bare.shape, field.bare.compression) == (shape, None)
+    assert field != field.bare or field.compression is field.room is None
+    assert len({field, Field(field.dtype, shape)}) == 2
+
+
+def test_a_plain_field_is_as_it_was():
+    field = Field(np.float32, (3,))
+    assert repr(field) == "Field(dtype=dtype('float32'), shape=(3,))"
+    assert not field.heaped
+    assert not field.ragged
+    assert field.bare is field
+    assert (field.unit, field.longest, field.compression, field.text) == (0, 0, None, None)
+    schema = Schema({"a": field, "b": {"c": (Field(bool),)}})
+    assert schema.to_json() == {"a": ["<f4", [3]], "b": {"c": {"(tuple)": [["|b1", []]]}}}
+
+
+def test_the_room_is_given_or_follows_from_a_ratio():
+    assert Field(np.uint8, (10, 10), compression="lz4").room_for(7) == 175
+    assert Field(np.uint8, (10, 10), compression="lz4", ratio=3).room_for(7) == 234
+    assert Field(np.uint8, (10, 10), compression="lz4", room=1000).room_for(7) == 1000
+    assert Field(bytes, ratio=4.0) == Field(bytes) != Field(bytes, ratio=5)
+    # Exact, and of any size: who has the room for it is another question.
+    assert Field(bytes, longest=3, ratio=1e-300).room_for(1 << 40) > 1 << 1000
+    assert Field(bytes, longest=3, ratio=1e300).room_for(1 << 40) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        ((np.uint8, (4,)), {"compression": "zip"}, ["'zip'", "'lz4'"]),
+        ((np.uint8, (4,)), {"compression": ["lz4"]}, ["['lz4']"]),
+        ((np.uint8,), {"compression": "lz4"}, ["single number"]),
+        ((np.uint8, (4, None)), {}, ["(4, None)", "first"]),
+        ((np.uint8, (None, None)), {}, ["(None, None)", "first"]),
+        ((np.uint8, (None, 0)), {}, ["0", "1 or more"]),
+        ((np.uint8, (None,) + (1,) * 8), {}, ["9 dimensions"]),
+        ((bytes, (3,)), {}, ["bytes", "(3,)", "longest="]),
+        ((str, (None,)), {}, ["str", "(None,)", "longest="]),
+        ((str,), {"longest": 0}, ["longest is 0", "from 1 to"]),
+        ((np.float64, (None, 2)), {"longest": 1 << 31}, [str(1 << 31), "16 bytes"]),
+        ((np.uint8, (None, 1 << 21)), {}, ["1024 where it is left out", "longest"]),
+        ((str,), {"longest": 5.0}, ["5.0", "int"]),
+        ((str,), {"longest": True}, ["True", "int"]),
+        ((np.uint8, (3,)), {"longest": 5}, ["longest is 5", "(3,)", "None"]),
+        ((np.uint8, (3,)), {"compression": "lz4", "longest": 5}, ["longest is 5", "None"]),
+        ((np.uint8, (3,)), {"flat": True}, ["flat is True", "(3,)"]),
+        ((bytes,), {"flat": 1}, ["flat is 1", "bool"]),
+        ((np.uint8, (3,)), {"ratio": 2.0}, ["ratio is 2.0", "neither"]),
+        ((np.uint8, (3,)), {"room": 200}, ["room is 200", "neither"]),
+        ((bytes,), {"room": 2000, "ratio": 2.0}, ["2000", "2.0"]),
+        ((bytes,), {"ratio": 0}, ["ratio is 0", "above 0"]),
+        ((bytes,), {"ratio": -1.5}, ["-1.5"]),
+        ((bytes,), {"ratio": float("nan")}, ["nan"]),
+        ((bytes,), {"ratio": float("inf")}, ["inf"]),
+        ((bytes,), {"ratio": 10**400}, ["above 0 and finite"]),
+        ((bytes,), {"ratio": "4"}, ["'4'", "number"]),
+        ((bytes,), {"ratio": True}, ["True", "number"]),
+        ((bytes,), {"room": 1023}, ["1023", "1024"]),
+        ((bytes,), {"room": 2048.0}, ["2048.0", "int"]),
+        ((bytes,), {"room": True}, ["True", "int"]),
+        ((bytes,), {"room": 1 << 70}, [str(1 << 70)]),
+        ((bool, (1 << 20, 1 << 20)), {"compression": "lz4"}, [str(1 << 40), "the most is"]),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_are_refused(given, options, said):
+    with pytest.raises(replay.FieldError) as caught:
+        Field(*given, **options)
+    says(caught, *said)
+
+
+@pytest.mark.parametrize("field", [field for field, *_ in HEAPED])
+def test_a_heaped_field_is_described_and_read_again(field):
+    schema = Schema({"a": field, "b": {"c": (field, Field(bool))}})
+    again = Schema.from_json(json.loads(json.dumps(schema.to_json())))
+    assert again == schema
+    assert again.to_json() == schema.to_json()
+    assert pickle.loads(pickle.dumps(field)) == field
+
+
+def test_what_is_usual_is_not_described():
+    nodes = {"a": Field(str, longest=1024, ratio=4), "b": Field(np.int8, (None, 2), flat=True)}
+    assert Schema(nodes).to_json() == {
+        "a": ["|u1", [None], {"text": "str"}],
+        "b": ["|i1", [None, 2], {"flat": True}],
+    }
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        ["|u1", [None]],
+        ["|u1", [3], {}],
+        ["|u1", [None], None],
+        ["|u1", [None], []],
+        ["|u1", [None], {}, {}],
+        ["u1", [None], {}],
+        ["|u1", [None, None], {}],
+        ["|u1", [None], {"other": 1}],
+        ["|u1", [None], {"flat": False}],
+        ["|u1", [None], {"flat": 1}],
+        ["|u1", [None], {"longest": 1024}],
+        ["|u1", [None], {"longest": None}],
+        ["|u1", [None], {"longest": True}],
+        ["|u1", [None], {"longest": 1 << 40}],
+        ["|u1", [None], {"longest": [5]}],
+        ["|u1", [None], {"ratio": 3}],
+        ["|u1", [None], {"ratio": 4.0}],
+        ["|u1", [None], {"ratio": float("nan")}],
+        ["|u1", [None], {"ratio": float("inf")}],
+        ["|u1", [None], {"ratio": True}],
+        ["|u1", [None], {"room": 1 << 80}],
+        ["|u1", [None], {"room": 2e9}],
+        ["|u1", [None], {"ratio": 2.0, "room": 5000}],
+        ["|u1", [None], {"text": "char"}],
+        ["|u1", [None], {"text": ["str"]}],
+        ["|u1", [None], {"text": None}],
+        ["|i1", [None], {"text": "str"}],
+        ["|u1", [1024], {"text": "str"}],
+        ["|u1", [None, 2], {"text": "bytes"}],
+        ["|u1", [3], {"compression": "zip"}],
+        ["|u1", [3], {"compression": None}],
+        ["|u1", [], {"compression": "lz4"}],
+    ],
+)
+def test_a_description_of_no_field_is_refused(described):
+    with pytest.raises(replay.InputError):
+        Schema.from_json({"a": described})
+    with pytest.raises(replay.InputError):
+        Schema.from_json({"a": {"(tuple)": [described]}})
+
+
+SIZES = st.integers(1, 5)
+DESCRIBED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["lz4", "str"]),
+    lambda inner: st.lists(inner, max_size=3),
+)
+NAMES = st.sampled_from(["text", "compression", "longest", "ratio", "room", "flat"])
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(
+    st.sampled_from(KINDS),
+    st.lists(st.none() | SIZES | DESCRIBED, max_size=3),
+    st.dictionaries(NAMES, DESCRIBED, max_size=3),
+)
+def test_whatever_is_read_says_the_same_again(dtype, shape, options):
+    described = {"a": [dtype, shape, options]}
+    try:
+        schema = Schema.from_json(described)
+    except replay.InputError:
+        return
+    assert schema.to_json() == described
+    assert Schema.from_json(schema.to_json()) == schema
+
+
+RAGGED = Schema(
+    {"obs": {"cloud": Field(np.float32, (None, 3)), "id": Field(int)}, "note": Field(str)}
+)
+
+
+def test_a_ragged_field_is_two_columns():
+    columns = ["obs/cloud/values", "obs/cloud/lengths", "obs/id", "note/values", "note/lengths"]
+    assert list(RAGGED.fields) == columns
+    assert RAGGED.fields["obs/cloud/values"] is RAGGED.nodes["obs"]["cloud"]
+    assert RAGGED.fields["note/lengths"] == Field(np.int64)
+    assert list(RAGGED.leaves) == ["obs/cloud", "obs/id", "note"]
+    assert RAGGED.nested
+    assert Schema({"a": Field(bytes)}).nested
+    assert not Schema({"a": Field(np.uint8, (4, 4), compression="lz4")}).nested
+
+
+def test_a_ragged_row_is_flattened_with_its_length():
+    cloud = np.arange(6, dtype=np.float32).reshape(2, 3)
+    values, length, number, text, size = RAGGED.flatten(({"cloud": cloud, "id": 5}, "äb"))
+    assert values is cloud
+    assert (length, number, size) == (2, 5, 3)
+    assert type(length) is type(size) is int
+    assert text.tobytes().decode() == "äb"
+
+
+def test_the_arrays_of_a_batch_are_taken_and_given_as_they_are():
+    values, lengths = np.zeros((2, 1024, 3), np.float32), np.array([1, 2])
+    note = PaddedStr(np.full((2, 1024), 97, np.uint8), np.array([3, 0]))
+    batch = ({"cloud": Padded(values, lengths), "id": np.arange(2)}, note)
+    flat = RAGGED.flatten_batch(batch)
+    assert flat[0] is values
+    assert flat[1] is lengths
+    obs, again = RAGGED.nest(flat)
+    assert obs["cloud"].values is values
+    assert type(again) is PaddedStr
+    assert again.tolist() == ["aaa", ""]
+
+
+def test_a_flat_field_is_nested_flat_unless_padded_is_asked_for():
+    schema = Schema({"a": Field(bytes, longest=4, flat=True)})
+    arrays = (np.frombuffer(b"abcdefgh", np.uint8).reshape(2, 4), np.array([3, 1]))
+    (flat,) = schema.nest(arrays)
+    assert type(flat) is FlatBytes
+    assert flat.tolist() == [b"abc", b"e"]
+    assert schema.nest(arrays, padded=True)[0].values is arrays[0]
+    with pytest.raises(replay.FieldError, match=r"'a' is a Flat, .* replay\.Padded"):
+        schema.flatten_batch((flat,))
+    with pytest.raises(replay.FieldError, match=r"'a' is ndarray, it must be a replay\.Padded"):
+        schema.flatten_batch((arrays[0],))

@@ -1,7 +1,9 @@
 """Hostile files: no byte of one is trusted, and nothing in it ends the process or hangs it."""
 
+import contextlib
 import errno
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -11,12 +13,14 @@ import pytest
 
 import replay
 from kernels import handle as words
+from kernels.heap import BYTES, CLEAR
 from kernels.members import MEMBERS
-from kernels.ring import BASE, BURNT, FILLED, HEAD
+from kernels.ring import BASE, BURNT, FILLED, FLOOR, HEAD
 from replay.memory import block_file
 from replay.memory.home import named_path
 from replay.memory.layout import read_header
 from replay.memory.safetensors import PAGE
+from tests.heaped import claimed
 from tests.homes import fewer, fresh_name
 from tests.memory import ordeal
 
@@ -116,10 +120,19 @@ def _set_word(path, part, line, word, value):
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
-    ("kind", "streams"), [("uniform", 1), ("batch", 3), ("buffer", 1), ("buffer", 3)]
+    ("kind", "streams"),
+    [
+        ("uniform", 1),
+        ("batch", 3),
+        ("buffer", 1),
+        ("buffer", 3),
+        ("heap uniform", 1),
+        ("heap batch", 3),
+    ],
 )
 def test_garbage_in_any_part_is_refused_or_does_no_harm(kind, streams, tmp_path):
-    files = (str(tmp_path), kind, str(streams), "1", "150")
+    count = "50" if ordeal.is_heaped(kind) else "150"
+    files = (str(tmp_path), kind, str(streams), "1", count)
     done = subprocess.run(
         [
             sys.executable,
@@ -140,6 +153,172 @@ def test_garbage_in_any_part_is_refused_or_does_no_harm(kind, streams, tmp_path)
     seen = done.stdout.splitlines()[-1]
     assert "'opened'" in seen
     assert "'refused'" in seen
+
+
+# compressed and ragged fields
+
+HEAPED = {
+    "frame": replay.Field(np.uint8, (6, 5), compression="lz4", room=800),
+    "points": replay.Field(np.float32, (None, 3), longest=4, ratio=1e9),
+    "number": np.int64,
+}
+ROWS = 12
+
+
+def heaped_row(number):
+    frame = np.full((6, 5), number, np.uint8)
+    frame[: number % 4] += np.arange(5, dtype=np.uint8)
+    return frame, np.full((number % 5, 3), number, np.float32), number
+
+
+def add_heaped(buffer, first, count):
+    for number in range(first, first + count):
+        assert buffer.add(*heaped_row(number)) == number
+
+
+def right_rows(batch):
+    """Find that each row is the one of its number; give the numbers."""
+    points = batch.points.tolist()
+    for place, number in enumerate(batch.number.tolist()):
+        frame, row, _ = heaped_row(number)
+        assert (batch.frame[place] == frame).all()
+        assert points[place].tolist() == row.tolist()
+    return set(batch.number.tolist())
+
+
+@pytest.fixture
+def heaped(tmp_path):
+    """Give a closed file whose bytes lie in the middle of the ring's fourth round."""
+    path = tmp_path / "block"
+    with replay.ReplayBuffer(ROWS, HEAPED, path=path, seed=0) as buffer:
+        add_heaped(buffer, 0, 60)
+    return path
+
+
+#: What is made of the entry of one row: position, second word, and elements, given those that are
+#: there, the next position and the room.
+ENTRIES = {
+    "a position below 0": lambda p, w, n, head, room: (-1, w, n),
+    "the lowest position": lambda p, w, n, head, room: (-(1 << 63), w, n),
+    "a position to come": lambda p, w, n, head, room: (head + 1, w, n),
+    "the highest position": lambda p, w, n, head, room: ((1 << 63) - 1, w, n),
+    "a position a round ago": lambda p, w, n, head, room: (p - room, w, n),
+    "bytes that were written over": lambda p, w, n, head, room: (head - room - 1, w, n),
+    "a larger row": lambda p, w, n, head, room: (p, w + (1 << 28), n),
+    "a smaller row": lambda p, w, n, head, room: (p, w - (1 << 28), n),
+    "the largest row of all": lambda p, w, n, head, room: (p, w | ((1 << 28) - 1) << 28, n),
+    "more bytes than there are": lambda p, w, n, head, room: (p, w + 1, n),
+    "the most bytes of all": lambda p, w, n, head, room: (p, w | (1 << 28) - 1, n),
+    "no bytes": lambda p, w, n, head, room: (p, w >> 28 << 28, n),
+    "another codec": lambda p, w, n, head, room: (p, w ^ 1 << 56, n),
+    "a dictionary that is to come": lambda p, w, n, head, room: (p, w | 31 << 56, n),
+    "a codec below 0": lambda p, w, n, head, room: (p, w | -(1 << 63), n),
+    "all bits": lambda p, w, n, head, room: (p, -1, n),
+    "no bits": lambda p, w, n, head, room: (p, 0, n),
+    "fewer elements": lambda p, w, n, head, room: (p, w, n - 1),
+    "more elements": lambda p, w, n, head, room: (p, w, n + 1),
+    "elements below none": lambda p, w, n, head, room: (p, w, -n),
+    "elements whose bytes come round": lambda p, w, n, head, room: (p, w, n + (1 << 62)),
+    "the most elements": lambda p, w, n, head, room: (p, w, (1 << 63) - 1),
+}
+
+
+@pytest.mark.parametrize("name", ["frame", "points/values"])
+@pytest.mark.parametrize("what", ENTRIES)
+def test_a_damaged_entry_is_named_or_never_drawn(heaped, name, what):
+    with replay.attach(path=heaped) as buffer:
+        layout, records = buffer._ring.layout, buffer._ring.block.part("records")
+        slot = 59 % ROWS
+        at, lengths = (layout.places[n].offset // 8 for n in (name, "points/lengths"))
+        there = records[slot, [at, at + 1, lengths]].tolist()
+        written = ENTRIES[what](*there, claimed(buffer)[0], layout.room)
+        # As bits: numbers beyond what a word holds come round.
+        bits = np.array([value % (1 << 64) for value in written], np.uint64).view(np.int64)
+        records[slot, [at, at + 1, lengths]] = bits
+        elsewhere = "position" in what or "over" in what
+        refusals = 0
+        for _ in range(12):
+            try:
+                batch = buffer.sample(fewer(4, 2))
+            except replay.BlockFormatError as error:
+                assert f"slots {slot} " in str(error)
+                refusals += 1
+                continue
+            if elsewhere and name != "frame":
+                # Of the first field's place the row's life depends; what others point at is
+                # what somebody wrote there.
+                continue
+            assert 59 not in right_rows(batch)
+        assert refusals or elsewhere
+        add_heaped(buffer, 60, ROWS)
+        right_rows(buffer.sample(40))
+    with replay.attach(path=heaped) as buffer:
+        assert right_rows(buffer.sample(fewer(400, 20))) <= set(range(60, 60 + ROWS))
+
+
+WORDS = (-(1 << 63), -(1 << 62), -1, 0, 1, 63, 1 << 40, 1 << 60, 1 << 61, 1 << 62, (1 << 63) - 1)
+
+
+@pytest.mark.parametrize("word", [BYTES, CLEAR, FLOOR])
+def test_a_counter_of_bytes_that_no_heap_can_hold_is_refused_or_does_no_harm(heaped, word):
+    content = heaped.read_bytes()
+    seen = set()
+    for value in WORDS:
+        heaped.write_bytes(content)
+        _set_word(heaped, "heads", 0, word, value)
+        try:
+            buffer = replay.attach(path=heaped)
+        except replay.BlockFormatError as error:
+            assert str(value) in str(error)
+            seen.add("refused")
+            continue
+        with buffer:
+            seen.add("opened")
+            for _ in range(3):
+                with contextlib.suppress(replay.EmptyError):
+                    right_rows(buffer.sample(4))
+                for number in range(60, 70):
+                    buffer.add(*heaped_row(number))
+    assert seen == {"refused", "opened"}
+
+
+@pytest.mark.parametrize("seed", range(fewer(12, 3)))
+def test_claims_that_nobody_made_do_no_harm(heaped, seed):
+    """Lines of others that are unfinished for ever: rows still come and go, or an error says so."""
+    chance = random.Random(seed)
+    with replay.attach(path=heaped) as buffer:
+        writing = buffer._ring.block.part("writing")
+        head, room = claimed(buffer)[0], buffer._ring.layout.room
+        for line in chance.sample(range(256), chance.choice((1, 5, 100))):
+            position = chance.choice((head - chance.randrange(3 * room), *WORDS))
+            nbytes = chance.choice((1, 30, room // 4, room, *WORDS))
+            writing[line, :4] = chance.choice((0, 900, -3)), 0, position, nbytes
+        stored = set()
+        for number in range(60, 100):
+            try:
+                stored.add(buffer.add(*heaped_row(number)))
+            except replay.JammedError:
+                break
+            numbers = right_rows(buffer.sample(3))
+            assert numbers <= set(range(100))
+        writing[:] = 0
+        for number in range(100, 100 + ROWS):
+            buffer.add(*heaped_row(number))
+        right_rows(buffer.sample(20))
+
+
+def test_all_lines_of_claims_held_is_an_error_and_no_endless_wait(heaped):
+    with replay.attach(path=heaped) as buffer:
+        buffer._ring.block.part("writing")[:, 0] = 900
+        with pytest.raises(replay.JammedError):
+            buffer.add(*heaped_row(60))
+        # The slots that it found are empty.
+        assert len(buffer) < ROWS
+        with contextlib.suppress(replay.EmptyError):
+            right_rows(buffer.sample(20))
+        buffer._ring.block.part("writing")[:, 0] = 0
+        buffer.add(*heaped_row(60))
+        right_rows(buffer.sample(20))
 
 
 # a full file system

@@ -1,5 +1,6 @@
 """The layout: its drawing, its header, and what becomes of every description."""
 
+import hashlib
 import json
 import re
 
@@ -10,15 +11,18 @@ from hypothesis import strategies as st
 
 import replay
 from replay.memory import layout as layouts
-from replay.memory.fields import Schema
-from replay.memory.layout import WIDE, Layout, read_header
+from replay.memory.fields import Field, Schema
+from replay.memory.heaped import RATIO
+from replay.memory.layout import LEAST_ROWS, WIDE, Layout, read_header
 from replay.memory.parse import parse_schema
-from replay.memory.safetensors import ALIGNMENT, PAGE
+from replay.memory.safetensors import ALIGNMENT, PAGE, aligned
+from replay.memory.snapshot_layout import SnapshotLayout
 from tests.homes import fewer
 
 UNIFORM = {"kind": "uniform"}
 FULL = {"kind": "proportional", "tree": True, "minima": True, "cursors": True}
 FIELDS = {"obs": (np.float32, (4,)), "image": (np.uint8, (20, 20)), "flag": bool}
+FRAME = Field(np.uint8, (6, 5), compression="lz4")
 
 
 def make(fields=None, capacity=10, streams=1, sampler=FULL):
@@ -33,17 +37,17 @@ def header_of(layout):
 def test_the_drawing_is_the_layout():
     lines = re.findall(r"^    ([a-zA-Z/]+) +(\(.*?\)) +(\w+) {2,}", layouts.__doc__, re.MULTILINE)
     drawn = {name: (shape, dtype) for name, shape, dtype in lines}
-    layout = make(capacity=600, streams=3)
+    layout = make({**FIELDS, "frame": FRAME}, capacity=600, streams=3)
     parts = dict(layout.parts)
     assert [name.replace("column/NAME", "column/image") for name in drawn] == list(parts)
-    sizes = {"slots": 600, "streams": 3, "width": parts["records"].shape[1]}
+    sizes = {"slots": 600, "streams": 3, "width": parts["records"].shape[1], "fields": 1}
     for name, (shape, dtype) in drawn.items():
         part = parts[name.replace("NAME", "image")]
         if dtype != "any":
             assert part.dtype == dtype
         axes = shape.strip("()").split(", ")
         for axis, size in zip(axes, part.shape, strict=False):
-            if axis not in ("lines", "*shape"):
+            if axis not in ("lines", "stride", "*shape"):
                 assert size == (int(axis) if axis.isdigit() else sizes[axis])
 
 
@@ -199,4 +203,207 @@ def test_a_header_that_someone_wrote_is_refused_and_nothing_else(data):
     body = json.dumps({"__metadata__": metadata}).encode()
     header = ((PAGE - 8).to_bytes(8, "little") + body).ljust(PAGE)
     with pytest.raises(replay.BlockFormatError):
+        read_header(header[:PAGE], 100_000)
+
+
+# compressed and ragged fields
+
+#: Plain buffers are laid out as before there were any other: by capacity the start of the SHA-256
+#: of the block's header, of the snapshot's, and the bytes of the block.
+RECORDED = {
+    (10, 1, "uniform"): ("5d81688a20c8b949", "abf1bbe6bd79f874", 76160),
+    (600, 3, "full"): ("fe261b39c8e24362", "db6e040a626d70c6", 370816),
+    (1048576, 8, "tree"): ("17d856127f302bbf", "c5c5af47c8dce042", 521363776),
+}
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("described", RECORDED)
+def test_plain_buffers_are_laid_out_as_ever(described):
+    capacity, streams, kind = described
+    nested = {
+        "obs": {"image": (np.uint8, (20, 20)), "pos": (np.float32, (4,))},
+        "action": np.int64,
+        "done": bool,
+        "z": (np.complex64, (2, 3)),
+    }
+    sampler = {"uniform": UNIFORM, "full": FULL, "tree": {"kind": "proportional", "tree": True}}
+    layout = make(nested, capacity, streams, sampler[kind])
+    got = digest(layout.header), digest(SnapshotLayout(layout).header), layout.nbytes
+    assert got == RECORDED[described]
+
+
+def heaped(capacity=100, streams=2, **options):
+    field = Field(np.uint8, (30, 10), compression="lz4", **options)
+    return make({"frame": field, "x": np.int64}, capacity, streams, UNIFORM)
+
+
+def test_the_room_is_what_was_asked_for():
+    """Of each stream, up to the next cache line."""
+    assert heaped(room=12_800).room == 6400
+    assert heaped(room=12_801).room == 6464
+    assert heaped(1000, ratio=10).room == aligned(500 * 300 // 10)
+    assert heaped(1000).room == aligned(int(500 * 300 / RATIO))
+    # Of all rows uncompressed more is never needed; of few rows less is of no use.
+    assert heaped(room=1 << 40).room == aligned(50 * 300)
+    assert heaped(ratio=0.01).room == aligned(50 * 300)
+    assert heaped(ratio=1e9).room == aligned(LEAST_ROWS * 300)
+    assert heaped(20, ratio=1e9).room == aligned(10 * 300)
+    assert heaped(2, ratio=1e9).room == aligned(2 * 300)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "streams", "options"),
+    [
+        (1, 1, {}),
+        (7, 1, {"room": 600}),
+        (100, 2, {"room": 5000}),
+        (999, 3, {"ratio": 20.0}),
+        (100_000, 10, {"room": 30_000}),
+        (1_000_000, 1, {"ratio": 100}),
+    ],
+)
+def test_the_memory_is_bounded_by_the_room(capacity, streams, options):
+    """Beside a plain buffer's: the room, entries, a margin a stream, claims and a dictionary."""
+    layout = heaped(capacity, streams, **options)
+    plain = make({"x": np.int64}, capacity, streams, UNIFORM)
+    heap = layout.parts["heap"]
+    rows = capacity // streams
+    assert heap.shape == (streams, heap.shape[1])
+    assert heap.shape[1] % rows == 0
+    assert heap.shape[1] >= layout.room + 300 + 64
+    assert heap.nbytes <= (layout.room + 300 + 64 + rows) * streams
+    assert layout.room <= max(options.get("room", 0) / streams, rows * 300, 600) + 64
+    assert layout.nbytes <= plain.nbytes + heap.nbytes + 16 * capacity + 256 * 64 + 66_000 + 4096
+
+
+def test_entries_lie_in_the_record():
+    layout = make({"text": str, "frame": FRAME, "x": np.int8, "wide": (np.uint8, (300,))})
+    places = layout.places
+    assert {places[name].part for name in ("text/values", "text/lengths", "frame")} == {"records"}
+    starts = sorted((places[n].offset, s) for n, s in (("text/values", 16), ("frame", 16)))
+    assert starts[0][0] % 8 == starts[1][0] % 8 == 0
+    assert starts[0][0] + 16 <= starts[1][0]
+    assert places["wide"].part == "column/wide"
+    assert layout.parts["dictionaries"].shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "streams", "said"),
+    [
+        ({"room": 599}, 1, r"room is 599 .*'frame'.* must be 600 or more"),
+        ({"room": 1198}, 2, r"room is 1198 .* must be 1200 or more: two of the largest rows"),
+    ],
+)
+def test_a_room_for_less_than_two_rows_is_refused(options, streams, said):
+    with pytest.raises(replay.InputError, match=said):
+        heaped(100, streams, **options)
+    assert heaped(100, streams, room=600 * streams).room == 640
+
+
+def test_fields_of_too_many_bytes_are_refused():
+    with pytest.raises(replay.InputError, match=r"limits are 31 and 268435455"):
+        make({"a": Field(bytes, longest=200_000_000), "b": Field(bytes, longest=100_000_000)})
+
+
+@settings(deadline=None, derandomize=True, max_examples=fewer(60, 30))
+@given(st.data())
+def test_a_header_gives_back_compressed_and_ragged_fields(data):
+    def field():
+        kind = data.draw(st.sampled_from("?bHifdD"))
+        options = {}
+        for name, value in {
+            "ratio": st.floats(0.01, 1e6),
+            "room": st.integers(1 << 20, 1 << 40),
+        }.items():
+            if not options and data.draw(st.booleans()):
+                options[name] = data.draw(value)
+        if data.draw(st.booleans()):
+            options["compression"] = "lz4"
+            if data.draw(st.booleans()):
+                return Field(kind, data.draw(SHAPES.filter(len)), **options)
+        options["flat"] = data.draw(st.booleans())
+        options["longest"] = data.draw(st.integers(1, 2000))
+        text = data.draw(st.sampled_from([None, str, bytes]))
+        if text is not None:
+            return Field(text, **options)
+        return Field(kind, (None, *data.draw(SHAPES)), **options)
+
+    fields = {name: field() for name in data.draw(st.sets(NAMES.filter(lambda n: n != "as")))}
+    fields |= {"obs": {"a": field(), "b": np.int8}}
+    streams, rows = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 200))
+    layout = Layout(parse_schema(fields), rows * streams, streams, FULL)
+    read = read_header(layout.header, layout.nbytes)
+    assert read == layout
+    assert (read.parts, read.places, read.room) == (layout.parts, layout.places, layout.room)
+    assert read.schema.fields == layout.schema.fields
+    offsets = {layout.places[name].offset for name in layout.schema.fields}
+    assert len(offsets - {0}) >= sum(field.heaped for field in layout.schema.fields.values())
+
+
+PLAIN_FRAME = ["|u1", [6, 5]]
+HOSTILE = {
+    "unknown compression": {"compression": "zstd"},
+    "compression of another type": {"compression": 4},
+    "a list of compressions": {"compression": ["lz4"]},
+    "no room": {"compression": "lz4", "room": 0},
+    "a room below none": {"compression": "lz4", "room": -(1 << 62)},
+    "a room beyond all memory": {"compression": "lz4", "room": 1 << 63},
+    "a room of half a byte": {"compression": "lz4", "room": 1000.5},
+    "a room that is true": {"compression": "lz4", "room": True},
+    "room and ratio": {"compression": "lz4", "room": 1000, "ratio": 2.0},
+    "a ratio of 0": {"compression": "lz4", "ratio": 0},
+    "a ratio below 0": {"compression": "lz4", "ratio": -1.0},
+    "a ratio that is none": {"compression": "lz4", "ratio": float("nan")},
+    "a ratio without end": {"compression": "lz4", "ratio": float("inf")},
+    "a ratio beyond floats": {"compression": "lz4", "ratio": 10**400},
+    "a longest of a fixed shape": {"compression": "lz4", "longest": 3},
+    "flat of a fixed shape": {"compression": "lz4", "flat": True},
+    "text of a fixed shape": {"compression": "lz4", "text": "str"},
+    "an option that there is not": {"compression": "lz4", "codec": 1},
+    "options in a list": [["compression", "lz4"]],
+    "no options": {},
+    "a room of a plain field": {"room": 1000},
+}
+RAGGED = {
+    "none": {"longest": 0},
+    "fewer than none": {"longest": -1},
+    "more than fit": {"longest": 1 << 28},
+    "a number beyond all": {"longest": 1 << 200},
+    "true": {"longest": True},
+    "a float": {"longest": 5.0},
+    "text of another kind": {"text": "utf-16"},
+    "text that is no string": {"text": 1},
+    "flat of another type": {"flat": 1},
+}
+
+
+@pytest.mark.parametrize(
+    "described",
+    [[*PLAIN_FRAME, options] for options in HOSTILE.values()]
+    + [["|u1", [None], options] for options in RAGGED.values()]
+    + [
+        ["|u1", [None, 3]],
+        ["|u1", [3, None], {"longest": 5}],
+        ["|u1", [None, None], {"longest": 5}],
+        ["|u1", None, {"longest": 5}],
+        ["|u1", [], {"compression": "lz4"}],
+        ["O", [None], {"longest": 5}],
+        ["<f4", [None, 1 << 40], {"longest": 5}],
+        ["<i4", [None], {"text": "str"}],
+        ["|u1", [None, 2], {"text": "bytes"}],
+        ["|u1", [None], {}, {}],
+    ],
+    ids=str,
+)
+def test_options_that_somebody_made_up_are_refused(described):
+    """By what they say: their header is in place, and its fingerprint would be looked at later."""
+    metadata = header_of(heaped())["__metadata__"]
+    metadata["schema"] = json.dumps({"x": described})
+    body = json.dumps({"__metadata__": metadata}).encode()
+    header = ((PAGE - 8).to_bytes(8, "little") + body).ljust(PAGE)
+    with pytest.raises(replay.BlockFormatError, match="describes no buffer"):
         read_header(header[:PAGE], 100_000)

@@ -163,3 +163,21 @@ def test_first_rows_that_are_refused_show_nothing(rows, tmp_path):
             buffer.extend(**rows)
         assert buffer.fields == {}
         assert not (tmp_path / "block").exists()
+
+
+def test_text_is_named_by_its_type():
+    cloud = Field(np.float32, (None, 3), longest=9)
+    wanted = {"cloud": cloud, "note": Field(str), "raw": Field(bytes), "pair": Field(str)}
+    schema = parse_schema({"cloud": cloud, "note": str, "raw": Field(bytes), "pair": (str, ())})
+    assert schema.nodes == wanted
+    assert parse_schema({"a": (np.float32, (None, 3))}).nodes == {"a": Field("f4", (None, 3))}
+    with pytest.raises(replay.FieldError, match="field 'note': a field of str has no shape"):
+        parse_schema({"note": (str, 5)})
+
+
+@pytest.mark.parametrize(("value", "kind"), [("text", "str"), (b"raw", "bytes")])
+def test_text_is_not_learned(value, kind):
+    with replay.ReplayBuffer(10) as buffer:
+        with pytest.raises(replay.FieldError, match=f"field 'note' is {kind}, .* as {kind}"):
+            buffer.add(obs=1, note=value)
+        assert buffer.fields == {}

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from replay import Field
 from replay.errors import BlockFormatError
 from replay.memory import snapshot_layout
 from replay.memory.layout import Layout
@@ -22,14 +23,17 @@ def laid_out(capacity=1000, fields=SCHEMA, **sampler):
 
 def test_the_drawing_is_the_layout():
     drawn = re.findall(r"^    (\S+) +(\(.*\)) +(\w+) ", snapshot_layout.__doc__, re.MULTILINE)
-    layout = laid_out(tree=True, minima=True, cursors=True)
-    values = {"streams": 2, "slots": 1000, "width": 2, "parts": 3, "chunks": 4}
+    packed = SCHEMA | {"note": bytes, "packed": Field(np.uint8, (6, 5), compression="lz4")}
+    layout = laid_out(1000, packed, tree=True, minima=True, cursors=True)
+    values = {"streams": 2, "slots": 1000, "parts": 4, "chunks": 4, "fields": 1}
     assert [name.replace("NAME", "frame") for name, _, _ in drawn] == list(layout.parts)
     for (name, shape, dtype), part in zip(drawn, layout.parts.values(), strict=True):
         for size, known in zip(shape.strip("()").split(", "), part.shape, strict=False):
-            if size not in ("*shape", ""):
+            if size not in ("*shape", "width", ""):
                 assert values.get(size.strip(",")) == known or size.strip(",") == str(known), name
         assert dtype in ("any", part.dtype.name)
+    layout = laid_out(tree=True, minima=True, cursors=True)
+    assert layout.parts["records"].shape == (1000, 2)
     assert (layout.chunk, layout.chunks, layout.widths) == (256, 4, [16, 400, 8])
 
 
@@ -118,3 +122,52 @@ def test_a_short_header_is_refused(size):
         read_snapshot_header(layout.header[:size], layout.nbytes)
     with pytest.raises(BlockFormatError, match="its header says"):
         read_snapshot_header(layout.header, layout.nbytes + 1)
+
+
+# the heap
+
+
+def packed(capacity=14, **options):
+    fields = {"x": Field(np.uint8, (9, 7), compression="lz4", **options), "y": np.int64}
+    return laid_out(capacity, fields, tree=True)
+
+
+@pytest.mark.parametrize("capacity", [2, 14, 258, 5000, 100_000])
+def test_a_heap_is_cut_in_as_many_parts_as_there_are_slots(capacity):
+    layout = packed(capacity)
+    heap = layout.layout.parts["heap"]
+    assert layout.parts["heap"].nbytes == heap.nbytes
+    assert layout.parts["heap"].shape == (capacity, heap.nbytes // capacity)
+    assert list(layout.parts)[-1] == "heap"
+    assert layout.cut[layout.heap] == [layout.parts["heap"]]
+    assert layout.cut[layout.rows] == [layout.parts["records"], layout.parts["leaves"]]
+    assert layout.cut[layout.leaves] is layout.parts["leaves"]
+    assert sum(count for _, count in layout.pieces()) == capacity
+    assert layout.room * sum(layout.widths) <= max(
+        snapshot_layout.ROOM_BYTES, layout.chunk * sum(layout.widths)
+    )
+
+
+def test_every_byte_of_a_heap_is_of_a_part():
+    layout = packed(18, room=1000)
+    covered = np.zeros(layout.nbytes, int)
+    covered[: len(layout.header)] += 1
+    covered[slice(*layout.front)] += 1
+    for part in layout.cut:
+        covered[part.offset : part.offset + part.nbytes] += 1
+    for start, end in layout.gaps():
+        covered[start:end] += 1
+    assert (covered == 1).all()
+    front = layout.parts["dictionaries"]
+    assert layout.front[0] <= front.offset
+    assert front.offset + front.nbytes <= layout.front[1]
+
+
+def test_a_header_with_a_heap_is_read_back():
+    layout = packed(room=5000)
+    assert read_snapshot_header(layout.header, layout.nbytes) == layout
+    for old, new in ((b'room\\": 5000', b'room\\": 5001'), (b"lz4", b"lz5")):
+        assert old in layout.header
+        header = layout.header.replace(old, new, 1)
+        with pytest.raises(BlockFormatError, match="describes no buffer|contradicts"):
+            read_snapshot_header(header, layout.nbytes)

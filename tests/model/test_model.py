@@ -47,6 +47,8 @@ SOUND = [
     Search("count", "TICKETS=3 KILLS=2"),
     Search("tree", "TICKETS=3 KILLS=2"),
     Search("tree", "TICKETS=2 KILLS=2 ROWS=1 CLEAR"),
+    Search("heap", "TICKETS=5 KILLS=1"),
+    Search("evict", "TICKETS=3 KILLS=1 ROWS=3"),
 ]
 
 LOST_ROW = "committed&(1<<"
@@ -59,6 +61,9 @@ NO_END = "!(alone)"
 STALE_PRIORITY = "leaves[slot]==1"
 EMPTY_BUT_DRAWN = "((words[slot]!=0)||(leaves[slot]==0))"
 WRONG_SUM = "(total==grown)"
+SOMEBODY_ELSES = "owning[line]"
+ANOTHERS_BYTES = "front==(seen>>"
+BELOW_THE_FLOOR = ">floor"
 
 MUTANTS = [
     Search("ring", "TICKETS=5 MUTANT_TAKE_BY_STORE", LOST_ROW),
@@ -82,6 +87,20 @@ MUTANTS = [
     Search("tree", "TICKETS=3 MUTANT_LEAVE_THE_DEAD_INSIDE", NO_END),
     Search("tree", "TICKETS=3 KILLS=2 MUTANT_SETTLE_THE_FREED_ALONE", EMPTY_BUT_DRAWN),
     Search("tree", "TICKETS=2 ROWS=1 CLEAR MUTANT_RELEASE_KEEPS_LEAF", EMPTY_BUT_DRAWN),
+    Search("heap", "TICKETS=5 MUTANT_ANNOUNCE_LATE", SOMEBODY_ELSES),
+    Search("heap", "TICKETS=5 MUTANT_NEVER_LOOK", SOMEBODY_ELSES),
+    Search("heap", "TICKETS=5 MUTANT_FORGET_THE_SIZE", SOMEBODY_ELSES),
+    Search("heap", "TICKETS=5 MUTANT_CLEAR_BEYOND_A_ROUND", SOMEBODY_ELSES),
+    Search("heap", "TICKETS=5 MUTANT_LOOK_ONE_ROUND_BACK", SOMEBODY_ELSES),
+    Search("heap", "TICKETS=4 WRITERS=3 MUTANT_FREE_EVERY_LINE", SOMEBODY_ELSES),
+    Search("evict", "TICKETS=3 MUTANT_LEAVE_EARLY", ANOTHERS_BYTES),
+    Search("evict", "TICKETS=3 MUTANT_READ_WHATEVER_STANDS", ANOTHERS_BYTES),
+    Search("evict", "TICKETS=4 MUTANT_ENTRY_AFTER_THE_WORD", ANOTHERS_BYTES),
+    Search("evict", "TICKETS=3 MUTANT_EVICT_ONE_LOOK", BELOW_THE_FLOOR),
+    Search("evict", "TICKETS=4 MUTANT_EVICT_NOTHING_OLDER", BELOW_THE_FLOOR),
+    Search("evict", "TICKETS=3 MUTANT_FLOOR_LATE", BELOW_THE_FLOOR),
+    Search("evict", "TICKETS=3 MUTANT_SETTLE_EARLY", BELOW_THE_FLOOR),
+    Search("evict", "TICKETS=3 MUTANT_FORGET_NOTHING", BELOW_THE_FLOOR),
 ]
 
 

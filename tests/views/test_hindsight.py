@@ -432,11 +432,11 @@ def test_a_goal_that_is_overwritten_while_it_is_copied_is_noticed():
             slots = np.array([12 + 7])
             windows_note(handle, notes, slots)
             goals_note(handle, notes, slots, counter)
-            assert windows_ids(handle, notes, slots.copy()) == 0
+            assert windows_ids(handle, notes, slots.copy(), 0) == 0
             goal = int(notes[-2])
             assert 12 < goal <= 12 + 9
             records[goal, 0] += 12 << SHIFT
-            assert windows_ids(handle, notes, slots.copy()) == 1
+            assert windows_ids(handle, notes, slots.copy(), 0) == 1
             records[goal, 0] -= 12 << SHIFT
             older += goal < 12 + 6
         assert older > 10
