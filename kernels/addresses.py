@@ -90,12 +90,32 @@ if INTERPRETED:
     def copy_any(to: int, source: int, size: int) -> None:
         ctypes.memmove(int(to), int(source), int(size))
 
+    def load_uint16(address: int) -> int:
+        return ctypes.c_uint16.from_address(int(address)).value
+
+    def trailing_zeros(word: int) -> int:
+        return (int(word) & -int(word)).bit_length() - 1
+
+    def once(value: int) -> int:
+        return value
+
+    def same_64(first: int, second: int) -> int:
+        one, two = ctypes.string_at(int(first), 64), ctypes.string_at(int(second), 64)
+        bits = sum(1 << place for place in range(64) if one[place] == two[place])
+        return bits - (bits >> 63 << 64)
+
+    def fill_32(to: int, source: int, size: int, step: int) -> None:
+        block = ctypes.string_at(int(source), 32)
+        for done in range(0, int(size), int(step)):
+            ctypes.memmove(int(to) + done, block, 32)
+
 else:
     from llvmlite import ir
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
     _BYTE = ir.IntType(8)
+    _WORD = ir.IntType(64)
 
     def _pointer(builder: Any, address: Any, to: Any) -> Any:
         return builder.inttoptr(address, to.as_pointer())
@@ -258,6 +278,69 @@ else:
             return context.get_dummy_value()
 
         return types.none(types.int64, types.int64, types.int64), codegen
+
+    @intrinsic
+    def load_uint16(typingctx, address):  # type: ignore[no-untyped-def]
+        """Read two bytes without a sign."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            pointer = builder.inttoptr(args[0], ir.IntType(16).as_pointer())
+            return builder.zext(builder.load(pointer, align=1), _WORD)
+
+        return types.int64(types.int64), codegen
+
+    @intrinsic
+    def trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
+        """Count the zeros below a word's lowest one; of zero it gives anything."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return builder.cttz(args[0], ir.IntType(1)(1))
+
+        return types.int64(types.int64), codegen
+
+    @intrinsic
+    def once(typingctx, value):  # type: ignore[no-untyped-def]
+        """
+        Give a value of which the compiler does not know where it comes from.
+
+        It cannot read it from memory a second time then, when another process may have changed it;
+        nor can it foresee how often a loop runs, and unroll what seldom runs twice.
+        """
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            kind = ir.FunctionType(_WORD, [_WORD])
+            return builder.asm(kind, "", "=r,0", [args[0]], False)
+
+        return types.int64(types.int64), codegen
+
+    @intrinsic
+    def same_64(typingctx, first, second):  # type: ignore[no-untyped-def]
+        """Say which of 64 bytes two places have in common, a bit a byte."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            block = ir.VectorType(ir.IntType(8), 64)
+            one, two = (
+                builder.load(builder.inttoptr(address, block.as_pointer()), align=1)
+                for address in args
+            )
+            return builder.bitcast(builder.icmp_unsigned("==", one, two), _WORD)
+
+        return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def fill_32(typingctx, to, source, size, step):  # type: ignore[no-untyped-def]
+        """Write the 32 bytes at a source at every `step` bytes of `size`."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            to, source, size, step = args
+            block = ir.VectorType(_WORD, 4).as_pointer()
+            # Read before the loop, which the compiler could not: the two places may overlap.
+            value = builder.load(builder.inttoptr(source, block), align=1)
+            with cgutils.for_range_slice(builder, _WORD(0), size, step, _WORD) as (done, _):
+                builder.store(value, builder.inttoptr(builder.add(to, done), block), align=1)
+            return context.get_dummy_value()
+
+        return types.none(types.int64, types.int64, types.int64, types.int64), codegen
 
 
 @kernel

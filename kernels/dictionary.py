@@ -28,8 +28,10 @@ CONTENT = 32
 WORDS = CONTENT + 8192
 #: Rows at most; the codec of an entry has bits for twice as many.
 MOST_ROWS = CONTENT - ENDS - 1
-#: The last row is added to a dictionary once a stream has so many, 1 << this.
-_LATE = 18
+#: The second row is added to a dictionary once a stream has so many rows, the last one once it has
+#: 1 << _LATE times as many.
+_EARLY = 64
+_LATE = 10
 
 
 @kernel
@@ -69,6 +71,36 @@ def dictionary_size(dictionary: np.ndarray, rows: int) -> int:
 
 
 @kernel
+def dictionary_time(rows: int, fits: int) -> int:
+    """
+    Say when a dictionary gets its next row.
+
+    Parameters
+    ----------
+    rows : int
+        That it has, fewer than fit.
+    fits : int
+
+    Returns
+    -------
+    int
+        The first ticket whose row may be the next.
+
+    Notes
+    -----
+    Units: tickets.
+    Cost: a division.
+    Errors: none.
+    Sharing: a pure function.
+    Source: own. The first ones of an episode are alike, and what an agent gets to see later is
+    not there yet.
+    """
+    if rows == 0:
+        return 1
+    return _EARLY << ((rows - 1) * _LATE // max(fits - 2, 1))
+
+
+@kernel
 def dictionary_add(
     dictionary: np.ndarray, writer: int, fits: int, ticket: int, source: int, size: int
 ) -> None:
@@ -98,7 +130,7 @@ def dictionary_add(
     Source: own.
     """
     rows = load(dictionary, ROWS)
-    if not 0 <= rows < fits or ticket >> (_LATE * rows // fits) == 0:
+    if not 0 <= rows < fits or ticket < dictionary_time(rows, fits):
         return
     end = dictionary_size(dictionary, rows)
     if end < 0 or size == 0 or end + size > REACH:

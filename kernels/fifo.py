@@ -33,7 +33,7 @@ from kernels.handle import (
     handle_view,
 )
 from kernels.jit import kernel
-from kernels.ring import BASE, HEAD, LINE, SHIFT, ring_span, ring_ticket
+from kernels.ring import BASE, FLOOR, HEAD, LINE, SHIFT, ring_span, ring_ticket
 from kernels.view import AHEAD, EPISODE, FLAGS, PERIOD, STACK, STEP_SHIFT
 from kernels.walk_limit import claims_back
 from kernels.window import row_follows, rows_follow, slot_whole, step_of, window_steps
@@ -157,7 +157,8 @@ def range_pack(first: int, end: int) -> int:
 @kernel
 def tickets_lost(handle: np.ndarray, stream: int, first: int, end: int) -> int:
     """
-    Count the tickets of a range that the ring has run over; those that were cleared do not count.
+    Count the tickets of a range that the ring has run over, or whose rows have lost their bytes;
+    those that were cleared do not count.
 
     Parameters
     ----------
@@ -174,14 +175,15 @@ def tickets_lost(handle: np.ndarray, stream: int, first: int, end: int) -> int:
     Notes
     -----
     Units: tickets.
-    Cost: two loads.
+    Cost: three loads.
     Errors: none.
     Sharing: any number of readers.
     Source: own.
     """
     heads = handle_heads(handle)
-    over = min(end, load(heads, stream * LINE + HEAD) - handle[ROWS])
-    return max(over - max(first, load(heads, stream * LINE + BASE)), 0)
+    at = stream * LINE
+    over = max(load(heads, at + HEAD) - handle[ROWS], load(heads, at + FLOOR))
+    return max(min(end, over) - max(first, load(heads, at + BASE)), 0)
 
 
 @kernel

@@ -48,7 +48,7 @@ by whoever claimed them (`walk_evict`), the oldest first.
         LENGTHS_AT          slot 0's number of elements; only with UNIT
         DICTIONARY_AT       see `dictionary`; 0: there is none
         FITS                rows that have room in it
-        TABLE_AT LEARNED    what packing has to know of the dictionary, of this process, and of how
+        LEARNED_AT LEARNED  what packing has to know of the dictionary, of this process, and of how
                             many of its rows it knows, twice; odd while a thread is learning
 
     request                 what GET is asked for
@@ -103,7 +103,7 @@ OPEN_END = 7
 LENGTHS_AT = 8
 DICTIONARY_AT = 9
 FITS = 10
-TABLE_AT = 11
+LEARNED_AT = 11
 LEARNED = 12
 
 REQUEST_LINE = 0

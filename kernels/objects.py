@@ -370,7 +370,7 @@ def object_scalar(
 
 @kernel
 def field_unit(plan: np.ndarray, field: int) -> int:
-    """Say how many bytes an element of a ragged field's rows has; 0: all rows are of one length."""
+    """Say how many bytes an element of a ragged row has; 0: all rows are of one length."""
     line = plan[field, HEAPED]
     return load_int64(line + UNIT * 8) if line != 0 else 0
 

@@ -19,7 +19,7 @@ from kernels.handle import (
 from kernels.heap import BYTES, ENTRY_AT, ENTRY_STRIDE, LINES, ROOM
 from kernels.jit import kernel
 from kernels.members import CLEARING, INSIDE, member_enter, member_leave
-from kernels.ring import FILLED, FLOOR, LINE, SHIFT, ring_floor, ring_ticket
+from kernels.ring import FILLED, FLOOR, HEAD, LINE, SHIFT, ring_floor, ring_ticket
 from kernels.walk_leaf import leaf_settle
 from kernels.walk_step import leaves_lose
 
@@ -116,15 +116,16 @@ def rows_evict(handle: np.ndarray, stream: int, ticket: int) -> None:
         The block it points at is *written*.
     stream : int
     ticket : int
-        The newest row's, which stays.
+        Of the caller, whose row is not committed.
 
     Notes
     -----
     Units: rows.
     Cost: two loads where nothing is to be done; row_evict a row.
     Errors: none.
-    Sharing: any number of writers. A row whose writer is inside is passed over: it may come below
-    the floor, where it is drawn by its leaf at most, and found to have lost its bytes.
+    Sharing: any number of writers. An older row whose writer is inside is passed over: it may come
+    below the floor, where it is drawn by its leaf at most, and found to have lost its bytes. Newer
+    ones are looked at as well: who was stopped with an old ticket may be the last to claim bytes.
     Source: own.
     """
     heads = handle_heads(handle)
@@ -136,9 +137,10 @@ def rows_evict(handle: np.ndarray, stream: int, ticket: int) -> None:
     if limit <= 0:
         return
     width = records.shape[1]
-    oldest = max(ring_floor(heads, stream), ticket + 1 - rows)
+    head = load(heads, at + HEAD)
+    oldest = max(ring_floor(heads, stream), head - rows)
     announced = False
-    while oldest < ticket:
+    while oldest < head:
         slot = stream * rows + oldest % rows
         word = load(records, slot * width)
         if word == (oldest + 1) << SHIFT:
@@ -146,6 +148,10 @@ def rows_evict(handle: np.ndarray, stream: int, ticket: int) -> None:
             # If this is of a newer row by now, it is none of the bytes that are gone.
             if load_int64(entry) >= limit:
                 break
+        elif oldest >= ticket:
+            # A row that is being written; its writer looks itself, see row_settle.
+            oldest += 1
+            continue
         if not announced:
             # A recount that misses a slot that goes must not miss one that comes.
             member_enter(handle_member(handle), CLEARING)

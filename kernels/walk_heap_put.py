@@ -5,7 +5,6 @@ import numpy as np
 from kernels.addresses import (
     address_of,
     copy,
-    copy_any,
     integers_at,
     lines_at,
     load_int64,
@@ -37,6 +36,7 @@ from kernels.heap import (
     FITS,
     LARGEST,
     LEARNED,
+    LEARNED_AT,
     LINE_WORDS,
     LINES,
     LZ4,
@@ -44,7 +44,6 @@ from kernels.heap import (
     ROOM,
     SCRATCH,
     STRIDE,
-    TABLE_AT,
     UNIT,
     WRITING,
     WRITING_AT,
@@ -52,11 +51,12 @@ from kernels.heap import (
     entry_size,
     entry_stored,
     heap_claim,
+    heap_stands,
     writing_enter,
     writing_leave,
 )
 from kernels.jit import kernel
-from kernels.lz4 import TABLE_WORDS, lz4_learn, lz4_pack
+from kernels.lz4_pack import TABLE_WORDS, lz4_learn, lz4_pack
 from kernels.members import CLEARING, member_enter, member_leave
 from kernels.ring import FLOOR, LINE, SHIFT, ring_ticket
 from kernels.rows import PLAN_WIDTH
@@ -64,26 +64,24 @@ from kernels.walk_evict import row_evict, rows_evict
 
 
 @kernel
-def table_take(line: np.ndarray, scratch: int) -> int:
+def dictionary_known(line: np.ndarray) -> int:
     """
-    Get what packing has to know of a field's dictionary.
+    Say how many rows of a field's dictionary this process has learned, and learn new ones.
 
     Parameters
     ----------
     line : (16,) int64, written
         The field's, in this process.
-    scratch : int
-        Address of TABLE_WORDS words, *written*.
 
     Returns
     -------
     int
-        Rows of the dictionary that it is of; 0 where another thread is learning them.
+        LEARNED: twice the number of rows; odd while a thread is learning.
 
     Notes
     -----
     Units: rows.
-    Cost: a copy of some kilobytes; lz4_learn for each row that the dictionary has got.
+    Cost: two loads; lz4_learn for each row that the dictionary has got.
     Errors: none.
     Sharing: the threads of one process, none of which waits.
     Source: a sequence word as in ring_take.
@@ -91,24 +89,15 @@ def table_take(line: np.ndarray, scratch: int) -> int:
     known = load(line, LEARNED)
     dictionary = integers_at(line[DICTIONARY_AT], WORDS)
     rows = load(dictionary, ROWS_KNOWN)
-    size = dictionary_size(dictionary, rows)
-    # After a restore it may have fewer rows, or as many that are others. Their bytes are compared
-    # in any case, but where they end is known by the table alone.
-    same = known == 2 * rows and load_int64(line[TABLE_AT] + 8) == size
-    if size > 0 and known & 1 == 0 and not same:
-        if compare_and_swap(line, LEARNED, known, known | 1):
+    if known & 1 == 0 and known >> 1 != rows:
+        size = dictionary_size(dictionary, rows)
+        if size > 0 and compare_and_swap(line, LEARNED, known, known | 1):
+            # Whoever packs meanwhile must see the odd word before anything else that changes.
             fence()
-            lz4_learn(line[DICTIONARY_AT] + CONTENT * 8, size, line[TABLE_AT])
+            lz4_learn(line[DICTIONARY_AT] + CONTENT * 8, size, line[LEARNED_AT])
             known = 2 * rows
             store(line, LEARNED, known)
-            same = True
-    if size > 0 and same:
-        copy_any(scratch, line[TABLE_AT], TABLE_WORDS * 8)
-        fence()
-        if load(line, LEARNED) == known:
-            return rows
-    lz4_learn(0, 0, scratch)
-    return 0
+    return known
 
 
 @kernel
@@ -136,20 +125,22 @@ def piece_pack(line: np.ndarray, source: int, size: int, free: int, scratch: int
     Notes
     -----
     Units: bytes.
-    Cost: as lz4_pack and table_take.
+    Cost: as lz4_pack; twice where another thread begins to learn a new dictionary meanwhile.
     Errors: as returned.
     Sharing: any number of threads, each with a scratch of its own.
     Source: own.
     """
     if size < 2:
         return 0
-    rows = 0
     if line[DICTIONARY_AT] != 0:
-        rows = table_take(line, scratch)
-    else:
-        lz4_learn(0, 0, scratch)
-    stored = lz4_pack(source, size, free, size - 1, scratch)
-    return entry_pack(LZ4 + rows, size, stored) if stored != 0 else 0
+        known = dictionary_known(line)
+        if known > 0 and known & 1 == 0:
+            stored = lz4_pack(source, size, free, size - 1, scratch, line[LEARNED_AT])
+            fence()
+            if load(line, LEARNED) == known:
+                return entry_pack(LZ4 + (known >> 1), size, stored) if stored != 0 else 0
+    stored = lz4_pack(source, size, free, size - 1, scratch, 0)
+    return entry_pack(LZ4, size, stored) if stored != 0 else 0
 
 
 @kernel
@@ -267,14 +258,15 @@ def row_settle(handle: np.ndarray, stream: int, slot: int, ticket: int) -> None:
     Notes
     -----
     Units: rows.
-    Cost: one atomic maximum.
+    Cost: one atomic maximum and two loads.
     Errors: none.
     Sharing: the row's writer, after its commit: whoever has passed the row over before has raised
     the floor above it, and whoever raises it after this looks at the row again.
     Source: own.
     """
     # Not a load, which a processor may do before others see the commit.
-    if ticket < fetch_max(handle_heads(handle), stream * LINE + FLOOR, 0):
+    floor = fetch_max(handle_heads(handle), stream * LINE + FLOOR, 0)
+    if ticket < floor or not heap_stands(handle_heap(handle), slot):
         member_enter(handle_member(handle), CLEARING)
         row_evict(handle, stream, slot, (ticket + 1) << SHIFT)
         member_leave(handle_member(handle), CLEARING)

@@ -11,7 +11,7 @@ from kernels import view as view_words
 from kernels.dictionary import WORDS as DICTIONARY_WORDS
 from kernels.dictionary import dictionary_fits
 from kernels.jit import interpreted
-from kernels.lz4 import TABLE_WORDS
+from kernels.lz4_pack import LEARNED_WORDS
 from kernels.rows import (
     ADDRESS,
     DESCR,
@@ -143,10 +143,10 @@ def _set_heap(handle: Handle, block: Block, plan: npt.NDArray[np.int64]) -> None
             heap[heap_words.SCRATCH] += field.nbytes
         if layout.learns(field):
             at = parts["dictionaries"].offset + len(tables) * DICTIONARY_WORDS * 8
-            tables.append(np.zeros(TABLE_WORDS, np.int64))
+            tables.append(np.zeros(LEARNED_WORDS, np.int64))
             line[heap_words.DICTIONARY_AT] = start + at
             line[heap_words.FITS] = interpreted(dictionary_fits)(field.nbytes)
-            line[heap_words.TABLE_AT] = tables[-1].ctypes.data
+            line[heap_words.LEARNED_AT] = tables[-1].ctypes.data
         plan[number, HEAPED] = line.ctypes.data
     handle.kept = (*handle.kept, heap, *tables)
     handle[words.HEAP] = heap.ctypes.data

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from kernels.codes import NOTICE, TOO_FEW, TOO_LARGE
 from kernels.fifo import COUNT_BITS, CURSOR, LOST, MOST, RANGES
-from kernels.ring import BASE, HEAD, LINE
+from kernels.ring import BASE, FLOOR, HEAD, LINE
 from kernels.walk_draw_fifo import claim_fifo, claims_place, claims_return, draw_fifo
 from replay.errors import EmptyError, InputError
 from replay.memory.handle import Handle
@@ -201,7 +201,7 @@ def read_counts(ring: Ring) -> dict[str, int]:
     # A range below 0 is not behind the cursor yet.
     end[:, 1:][held <= 0] = 0
     first = np.maximum(first, base[:, None])
-    kept = np.maximum(first, head[:, None] - rows)
-    unread = np.maximum(end - kept, 0).sum()
-    lost = np.maximum(np.minimum(end, head[:, None] - rows) - first, 0).sum()
+    gone = np.maximum(head - rows, heads[:, FLOOR])[:, None]
+    unread = np.maximum(end - np.maximum(first, gone), 0).sum()
+    lost = np.maximum(np.minimum(end, gone) - first, 0).sum()
     return {"unread": int(unread), "lost": int(cursors[:, LOST].sum() + lost)}

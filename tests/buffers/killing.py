@@ -333,7 +333,7 @@ class Stage:
         self.ring.handle[NOTICED] = 0
         self.ring._next_look = np.inf
 
-    def fork(self, run, label="", visit=1, kind=signal.SIGKILL, report=None):
+    def fork(self, run, label="", visit=1, kind=signal.SIGKILL, report=None, *, leave=False):
         sys.stdout.flush()
         child = os.fork()
         if child:
@@ -349,6 +349,8 @@ class Stage:
             run(self.buffer)
             if report is not None:
                 report[:] = [faults.visits(point) for point in POINTS]
+            if leave:
+                self.buffer.close()
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -559,7 +561,10 @@ class Stage:
             lost = [i for i in before if i not in after and slot_of(i, *places) not in taken]
             if positions is not None:
                 # But for those whose bytes were claimed for others.
-                room, heads = self.ring.layout.room, self.parts["heads"]
+                room, heads, words = self.ring.layout.room, self.parts["heads"], self.words()
+                emptied = [i for i in lost if words[slot_of(i, *places)] == 0]
+                above = [i for i in emptied if i // streams >= heads[i % streams, FLOOR]]
+                assert not above, f"rows {above} were emptied before the floor was raised"
                 claimed = heads[:, BYTES] - room
                 lost = [i for i in lost if positions[slot_of(i, *places)] >= claimed[i % streams]]
                 late = [i for i in after if i // streams < heads[i % streams, FLOOR]]
@@ -590,7 +595,9 @@ class Stage:
 
     def stop_once(self, label, visit):
         self.set_scene(self.tracked)
-        child = self.fork(self.scene.run, label, visit, signal.SIGSTOP)
+        # One who leaves in order is not repaired: what it held, it must have let go by itself.
+        leave = self.scene.heaped
+        child = self.fork(self.scene.run, label, visit, signal.SIGSTOP, leave=leave)
         try:
             _, status = os.waitpid(child, os.WUNTRACED)
             assert os.WIFSTOPPED(status), f"the child ended with {status}"
@@ -599,6 +606,8 @@ class Stage:
             self.ring._next_look = 0
             self.others_go_on()
             if self.scene.heaped:
+                copying = label == "SPACED" or (label == "COPYING" and visit > 1)
+                assert self.claims(places) or not copying, "nothing says which bytes it fills"
                 self.others_lap(places)
             self.ring.repair()
             self.others_die()

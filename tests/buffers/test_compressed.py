@@ -30,7 +30,7 @@ from kernels.jit import INTERPRETED
 from kernels.rows import KINDS as DTYPES
 from replay import Field
 from tests.heaped import assert_at_rest, claimed, entries_of, heaped_of
-from tests.homes import HOMES, SAMPLERS, WALKS, fewer, fresh_name, opened, walking
+from tests.homes import HOMES, SAMPLERS, WALKS, fewer, fresh_name, walking
 
 FRAME = (9, 8)
 LONG = 40
@@ -535,3 +535,71 @@ def test_a_row_may_have_31_fields_in_the_heap_and_no_more():
             assert batch.f30.tolist()[place] == rows[number]["f30"]
     with pytest.raises(replay.InputError, match=r"32 compressed or ragged .* limits are 31"):
         replay.ReplayBuffer(40, fields | {"f31": bytes})
+
+
+# every sampler
+
+DRAWN_BY = {
+    "uniform": replay.Uniform(),
+    "distinct": replay.Uniform(replace=False),
+    "batch": replay.Proportional(alpha=0.6, beta=0.4),
+    "buffer": replay.Proportional(normalise="buffer"),
+    "plain draws": replay.Proportional(normalise=None, stratified=False),
+    "ranked": replay.Ranked(refresh=2),
+    "recent": replay.Recent(eta=0.99, updates=10, smallest=5),
+    "lifo": replay.Lifo(),
+    "fifo": replay.Fifo(),
+    "combined": replay.Combined(),
+}
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("name", DRAWN_BY)
+def test_no_sampler_draws_a_row_that_has_lost_its_bytes(name, streams):
+    sampler = DRAWN_BY[name]
+    chance = random.Random(name)
+    given = []
+    with replay.ReplayBuffer(
+        20 * streams,
+        KINDS["all"](1000 * streams) | PLAIN,
+        sampler=sampler,
+        streams=streams,
+        seed=1,
+    ) as buffer:
+        ids = {}
+        for turn in range(fewer(60, 25)):
+            stream = chance.randrange(streams)
+            numbers = range(1000 * turn, 1000 * turn + chance.randrange(1, 12))
+            made = columns([row("all", number) for number in numbers])
+            ids |= dict(zip(buffer.writer(stream).extend(**made).tolist(), numbers, strict=True))
+            words = buffer._ring.block.part("records")[:, 0]
+            slots = np.flatnonzero(words)
+            live = set(((words[slots] >> 13) - 1) * streams + slots // 20)
+            assert len(live) == len(buffer)
+            left = live - set(given) if name == "fifo" else live
+            count = len(live) if name in ("distinct", "lifo") else min(len(left), 4)
+            if count == 0:
+                continue
+            batch = buffer.sample(count)
+            drawn = batch.ids.tolist()
+            assert set(drawn) <= left
+            assert_batch("all", batch, [ids[identity] for identity in drawn])
+            if name in ("distinct", "lifo", "fifo"):
+                assert len(set(drawn)) == count
+            if name == "lifo" and streams == 1:
+                assert drawn == sorted(live, reverse=True)
+            if name == "combined" and streams == 1:
+                assert drawn[-1] == max(live)
+            if name == "fifo":
+                given += drawn
+                assert streams > 1 or drawn == sorted(left)[:count]
+            if sampler.prioritized:
+                buffer.update_priorities(batch.ids, np.arange(1.0, count + 1))
+                gone = sorted(set(ids) - live)
+                assert buffer.update_priorities(gone, [9.0] * len(gone)) == 0
+        stats = buffer.stats()
+        assert stats["evicted"] > 10
+        if name == "fifo":
+            assert stats["unread"] == len(live - set(given))
+            assert stats["lost"] == len(set(ids) - live - set(given))
+        assert_at_rest(buffer)

@@ -11,6 +11,7 @@ import replay
 from replay.memory.home import named_path
 from tests.buffers import errands
 from tests.buffers.errands import FIELDS, checked, whole
+from tests.buffers.uneven import uneven_fields
 from tests.homes import fewer, fresh_name
 from tests.processes import python
 
@@ -67,11 +68,12 @@ def test_a_creator_that_ends_unlinks_its_buffer():
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("streams", [1, 2])
-@pytest.mark.parametrize("room", ["all rows", "a few rows"])
+@pytest.mark.parametrize("room", ["all rows", "a few rows", "a few bytes"])
 def test_two_processes_add_at_once(pool, streams, room):
     name = fresh_name()
     capacity = 2 * ROWS if room == "all rows" else 50
-    with replay.ReplayBuffer(capacity, FIELDS, streams=streams, name=name, seed=0) as buffer:
+    fields = FIELDS | (uneven_fields(35) if room == "a few bytes" else {})
+    with replay.ReplayBuffer(capacity, fields, streams=streams, name=name, seed=0) as buffer:
         tasks = [(name, number % streams, number * ROWS, ROWS) for number in range(2)]
         running = [pool.apply_async(errands.add_rows, task) for task in tasks]
         while not all(task.ready() for task in running):
@@ -92,6 +94,12 @@ def test_two_processes_add_at_once(pool, streams, room):
         assert whole(batch)
         assert batch.number.tolist() == [added[identity] for identity in batch.ids.tolist()]
         assert buffer.stats()["added"] == 2 * ROWS
+        if room == "a few bytes":
+            assert 0 < buffer.stats()["evicted"] < 2 * ROWS
+            repaired = buffer.repair()
+            assert (repaired.dead, repaired.slots, repaired.sums) == (0, 0, 0)
+            # Every row that is counted has its bytes still.
+            assert len(set(buffer.sample(3000).ids.tolist())) == len(buffer)
 
 
 def test_a_named_buffer_is_handed_to_a_process_by_its_name(pool):

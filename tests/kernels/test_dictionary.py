@@ -18,6 +18,7 @@ from kernels.dictionary import (
     dictionary_fits,
     dictionary_free,
     dictionary_size,
+    dictionary_time,
 )
 from kernels.lz4 import REACH
 from tests.homes import fewer
@@ -33,9 +34,7 @@ def content(dictionary):
 
 
 def offer(dictionary, ticket, row, largest, writer=3):
-    dictionary_add(
-        dictionary, writer, dictionary_fits(largest), ticket, row.ctypes.data, row.size
-    )
+    dictionary_add(dictionary, writer, dictionary_fits(largest), ticket, row.ctypes.data, row.size)
 
 
 @given(st.integers(1, 1 << 20))
@@ -64,7 +63,7 @@ def test_rows_come_further_and_further_apart_and_stay(drawn):
         row = random.integers(0, 256, size, np.uint8)
         before = content(dictionary)
         offer(dictionary, ticket, row, largest)
-        taken = len(kept) < fits and size > 0 and ticket >= 1 << (18 * len(kept) // max(fits, 1))
+        taken = len(kept) < fits and size > 0 and ticket >= dictionary_time(len(kept), fits)
         if taken and len(before) + size <= REACH:
             kept.append(row.tobytes())
         assert content(dictionary) == b"".join(kept)
@@ -81,7 +80,7 @@ def test_the_last_row_that_fits_comes_late():
         offer(dictionary, ticket, row, 7056)
         if dictionary[ROWS] > len(tickets):
             tickets.append(ticket)
-    assert tickets == [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536]
+    assert tickets == [1, 64, 128, 256, 1024, 2048, 8192, 16384, 65536]
 
 
 @pytest.mark.parametrize("rows", [-1, 5, MOST_ROWS + 1, 1 << 62, -(1 << 63)])

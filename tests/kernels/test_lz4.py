@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.lz4 import MARGIN, REACH, TABLE_WORDS, lz4_learn, lz4_pack, lz4_unpack
+from kernels.lz4 import MARGIN, REACH, lz4_unpack
+from kernels.lz4_pack import LEARNED_WORDS, TABLE_WORDS, lz4_learn, lz4_pack
 from tests import naive_lz4
 from tests.homes import fewer
 
@@ -55,12 +56,12 @@ class Walled:
 
 
 ROW, BLOCK, BACK, BEFORE = (Walled(400_000) for _ in range(4))
-TABLE = Walled(8 * TABLE_WORDS)
+TABLE, LEARNED = Walled(8 * TABLE_WORDS), Walled(8 * LEARNED_WORDS)
 
 
 def learn(dictionary):
     """Prepare the table for a dictionary, whose address it keeps."""
-    lz4_learn(BEFORE.put(dictionary), len(dictionary), TABLE.end - 8 * TABLE_WORDS)
+    lz4_learn(BEFORE.put(dictionary), len(dictionary), LEARNED.end - 8 * LEARNED_WORDS)
 
 
 def pack(row, most=None):
@@ -68,8 +69,8 @@ def pack(row, most=None):
     if most is None:
         most = len(row) + len(row) // 255 + 2
     source, before = ROW.put(row), BLOCK.guard(most)
-    table = TABLE.end - 8 * TABLE_WORDS
-    size = lz4_pack(source, len(row), BLOCK.end - most, most, table)
+    table, learned = TABLE.end - 8 * TABLE_WORDS, LEARNED.end - 8 * LEARNED_WORDS
+    size = lz4_pack(source, len(row), BLOCK.end - most, most, table, learned)
     assert ROW.last(len(row)) == row
     assert BLOCK.guard(most) == before
     assert 0 <= size <= most

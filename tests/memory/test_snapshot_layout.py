@@ -169,5 +169,5 @@ def test_a_header_with_a_heap_is_read_back():
     for old, new in ((b'room\\": 5000', b'room\\": 5001'), (b"lz4", b"lz5")):
         assert old in layout.header
         header = layout.header.replace(old, new, 1)
-        with pytest.raises(BlockFormatError, match="describes no buffer|contradicts"):
+        with pytest.raises(BlockFormatError, match=r"describes no buffer|contradicts"):
             read_snapshot_header(header, layout.nbytes)

@@ -11,6 +11,9 @@ SAMPLERS = {
     "buffer": replay.Proportional(alpha=0.7, beta=0.5, normalise="buffer"),
 }
 
+#: Which fields have rows of which each has another number of bytes.
+HEAPED = ("no", "compressed", "ragged", "both")
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -25,12 +28,18 @@ class Plan:
     home: str = "named"
     sampler: str = "uniform"
     wide: bool = False
+    heaped: str = "no"
     #: Mean seconds between two blows of the killer.
     pause: float = 0.02
 
     def __post_init__(self):
         if self.writers < 1 or self.learners < 1 or self.writers > 200:
             raise ValueError(f"{self.writers} writers and {self.learners} learners cannot be")
+
+    @property
+    def shape(self):
+        """What its rows are made of."""
+        return {"wide": self.wide, "heaped": self.heaped}
 
     @property
     def prioritized(self):
@@ -42,7 +51,7 @@ class Plan:
         said = f"python -m tests.stress --seconds {self.seconds:g} --seed {self.seed}"
         said += f" --writers {self.writers} --learners {self.learners} --pause {self.pause:g}"
         said += f" --capacity {self.capacity} --streams {self.streams} --home {self.home}"
-        said += f" --sampler {self.sampler}"
+        said += f" --sampler {self.sampler} --heaped {self.heaped}"
         return said + (" --wide" if self.wide else "")
 
 
@@ -67,6 +76,12 @@ def read_plan(arguments=None):
         action="store_const",
         const="batch",
         help="--sampler batch",
+    )
+    parser.add_argument(
+        "--heaped",
+        choices=HEAPED,
+        default=plain.heaped,
+        help="rows of which each has another number of bytes, with room for fewer than slots",
     )
     parser.add_argument("--wide", action="store_true", help="rows with an image")
     parser.add_argument("--pause", type=float, default=plain.pause, help="between two blows")

@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import pytest
 
+from replay.memory.ragged import Padded
 from tests.stress.journal import Journal
 from tests.stress.ledger import Ledger
 from tests.stress.plan import Plan, read_plan
@@ -25,15 +26,19 @@ SECONDS = os.environ.get("REPLAY_STRESS_SECONDS")
 
 #: Rows are overwritten while they are read; a batch of updates stands between a leaf and its sums.
 LONG = {
-    "lapping": Plan(capacity=64, sampler="buffer", wide=True),
+    "lapping": Plan(capacity=64, sampler="buffer", wide=True, heaped="both"),
     "many writers of three streams": Plan(
         capacity=9_999, streams=3, sampler="batch", writers=5, learners=3, pause=0.005
     ),
 }
 SHORT = {
     "lapping, a wide column and minima": LONG["lapping"],
-    "lapping, three streams": Plan(capacity=66, streams=3, sampler="batch", seed=1),
-    "ten thousand rows in a file": Plan(capacity=10_000, home="path", sampler="batch", seed=2),
+    "lapping, three streams": Plan(
+        capacity=66, streams=3, sampler="batch", heaped="ragged", seed=1
+    ),
+    "ten thousand rows in a file": Plan(
+        capacity=10_000, home="path", sampler="batch", heaped="compressed", seed=2
+    ),
     "uniform, three streams in a file": Plan(
         capacity=9_999, streams=3, home="path", wide=True, seed=3
     ),
@@ -69,14 +74,18 @@ def test_a_plan_is_repeated_by_its_command():
 
 
 def test_a_torn_row_is_seen_in_any_field():
-    made = rows([3] * 5, range(5), wide=True)
-    assert not torn(made, wide=True).any()
-    for name, column in made.items():
-        spoilt = {**made, name: column.copy()}
+    shape = {"wide": True, "heaped": "both"}
+    made = rows([3] * 5, range(5), **shape)
+    assert not torn(made, **shape).any()
+    values, lengths = made.pop("path")
+    parts = {**made, "values": values, "lengths": lengths}
+    for name, column in parts.items():
+        spoilt = {**parts, name: column.copy()}
         one = spoilt[name].reshape(5, -1)
         one[2, -1] = not one[2, -1] if one.dtype == bool else one[2, -1] + 1
-        assert torn(spoilt, wide=True)[2]
-        assert torn(spoilt, wide=True).sum() == 1
+        spoilt["path"] = Padded(spoilt.pop("values"), spoilt.pop("lengths"))
+        assert torn(spoilt, **shape)[2]
+        assert torn(spoilt, **shape).sum() == 1
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ class Trial:
         report = Report()
         with replay.ReplayBuffer(
             plan.capacity,
-            fields(wide=plan.wide),
+            fields(plan.capacity, **plan.shape),
             sampler=SAMPLERS[plan.sampler],
             streams=plan.streams,
             seed=plan.seed,
@@ -113,6 +113,8 @@ class Trial:
         for call in dir(type(calls)):
             if not call.startswith("_"):
                 getattr(calls, call)
+        # And what draws in place of rows that went while they were copied.
+        SAMPLERS[self.plan.sampler].plain(buffer._ring)
         if self.plan.prioritized:
             buffer.priorities.verify()
 
@@ -122,7 +124,7 @@ class Trial:
             count = max(self.plan.capacity // self.plan.streams // 2, 1)
             number = self._journal.intend(self._seats, count)
             numbers = range(number, number + count)
-            made = rows([self._seats] * count, numbers, wide=self.plan.wide)
+            made = rows([self._seats] * count, numbers, **self.plan.shape)
             self._journal.settle(self._seats, number, buffer.writer(stream).extend(*made.values()))
 
     def _start(self, buffer, seat):
@@ -265,6 +267,7 @@ class Trial:
             "slots freed": stats["freed"],
             "sums mended": int(buffer._ring.block.part("control")[REPAIRS, 2]),
             "burnt": stats["burnt"],
+            "rows that gave their bytes": stats.get("evicted", 0),
             "redrawn": stats["redrawn"],
             "jams": int(head[:, words.JAMS].sum()),
             "samples that found nothing": int(head[:, words.EMPTY].sum()),

@@ -4,8 +4,9 @@ import numpy as np
 
 from kernels.jit import interpreted
 from kernels.minimum import NONE, minimum_rebuild
-from kernels.ring import BASE, BURNT, FILLED, HEAD, SHIFT
+from kernels.ring import BASE, BURNT, FILLED, FLOOR, HEAD, SHIFT
 from kernels.tree import tree_levels
+from replay.memory.ragged import Padded
 from tests.stress.rows import torn
 
 
@@ -20,9 +21,9 @@ def faults(plan, buffer, journal, ledger):
     slots = np.flatnonzero(holds)
     streams = slots // ring.layout.rows
     tickets = (state[slots] >> SHIFT) - 1
-    stored = {name: buffer.column(name)[slots] for name in buffer.fields}
+    stored, standing = _read(ring, slots)
     writers, numbers = stored["writer"].astype(np.int64), stored["number"]
-    ids = tickets * plan.streams + streams
+    ids = (tickets * plan.streams + streams)[standing]
     wrong = {
         "words that are odd": odd.sum(),
         "streams whose rows are counted wrongly": (per_stream != heads[:, FILLED]).sum(),
@@ -34,9 +35,10 @@ def faults(plan, buffer, journal, ledger):
         "rows of no ticket": (
             (tickets < heads[streams, BASE]) | (tickets >= heads[streams, HEAD])
         ).sum(),
-        "torn rows stored": torn(stored, wide=plan.wide).sum(),
+        "rows that have lost their bytes": len(slots) - len(standing),
+        "torn rows stored": torn(stored, **plan.shape).sum(),
         "rows stored under another id": journal.foreign(ids, writers, numbers).sum(),
-        "rows stored twice": len(slots) - len(set(zip(writers, numbers, strict=True))),
+        "rows stored twice": len(standing) - len(set(zip(writers, numbers, strict=True))),
         "committed rows lost": _lost(buffer, ledger, state),
         "rows added without a ticket": max(
             ledger.added - int(heads[:, HEAD].sum() - heads[:, BURNT].sum()), 0
@@ -47,13 +49,26 @@ def faults(plan, buffer, journal, ledger):
     return {what: int(count) for what, count in wrong.items() if count}
 
 
+def _read(ring, slots):
+    """Read the rows of slots by the kernels; say which places of `slots` they are of."""
+    columns = {n: np.zeros((len(slots), *f.shape), f.dtype) for n, f in ring.fields.items()}
+    ids = slots.copy()
+    ring.gather(ring.handle, ids, tuple(columns.values()))
+    standing = np.flatnonzero(ids >= 0)
+    columns = {name: column[standing] for name, column in columns.items()}
+    if "path/values" in columns:
+        columns["path"] = Padded(columns.pop("path/values"), columns.pop("path/lengths"))
+    return columns, standing
+
+
 def _lost(buffer, ledger, state):
-    """Count rows that are gone though `add` returned and no later ticket took their slot."""
+    """Count rows that are gone though `add` returned and no later row took their slot or bytes."""
     ring = buffer._ring
     rows = ring.layout.rows
     lost = 0
-    for stream, head in enumerate(ring.block.part("heads")[:, HEAD].tolist()):
-        tickets = np.arange(max(head - rows, 0), head)
+    for stream, heads in enumerate(ring.block.part("heads").tolist()):
+        head, floor = heads[HEAD], heads[FLOOR]
+        tickets = np.arange(max(head - rows, floor, 0), head)
         writers, numbers = ledger.row(stream, tickets)
         slots = stream * rows + tickets % rows
         here = state[slots] == (tickets + 1) << SHIFT

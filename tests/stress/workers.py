@@ -6,7 +6,7 @@ import numpy as np
 
 import replay
 from tests.stress import journal as words
-from tests.stress.rows import rows, torn
+from tests.stress.rows import part, rows, torn
 
 #: Rows made at a time: then most of a writer's time goes into the buffer.
 _MADE = 256
@@ -43,7 +43,7 @@ def write(plan, buffer, journal, seat, seed):
             continue
         # A killed one's numbers are not used again, so that no row is ambiguous.
         first = int(head[words.INTENDED])
-        made = rows(np.full(_MADE, seat), np.arange(first, first + _MADE), wide=plan.wide)
+        made = rows(np.full(_MADE, seat), np.arange(first, first + _MADE), **plan.shape)
         at = 0
         watch.step()
         while at < _MADE and not journal.over:
@@ -52,9 +52,9 @@ def write(plan, buffer, journal, seat, seed):
             number = journal.intend(seat, count)
             try:
                 if count == 1:
-                    ids = [stream.add(*(column[at] for column in made.values()))]
+                    ids = [stream.add(*part(made, at))]
                 else:
-                    ids = stream.extend(*(column[at : at + count] for column in made.values()))
+                    ids = stream.extend(*part(made, slice(at, at + count)))
             except replay.errors.JammedError:
                 head[words.JAMS] += 1
                 journal.resume(seat)
@@ -82,7 +82,7 @@ def learn(plan, buffer, journal, seat, seed):
             continue
         out[size] = batch
         ids, writers = batch.ids, batch.writer.astype(np.int64)
-        head[words.TORN] += int(torn(batch, wide=plan.wide).sum())
+        head[words.TORN] += int(torn(batch, **plan.shape).sum())
         head[words.FOREIGN] += int(journal.foreign(ids, writers, batch.number).sum())
         head[words.FOREIGN] += _differing(seen, ids, writers << 48 | batch.number)
         if plan.prioritized:
