@@ -16,12 +16,16 @@ memory the process takes.
 """
 
 import argparse
+import os
 import pathlib
 import platform
 import statistics
 import sys
 import threading
 import time
+
+# The matrices that shrink a screen are too small for several threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numba
 import numpy as np

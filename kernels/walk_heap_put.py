@@ -76,7 +76,7 @@ def dictionary_known(line: np.ndarray) -> int:
     Returns
     -------
     int
-        LEARNED: twice the number of rows; odd while a thread is learning.
+        LEARNED: twice the number of rows; 0 where a thread is learning, or there are none.
 
     Notes
     -----
@@ -89,15 +89,18 @@ def dictionary_known(line: np.ndarray) -> int:
     known = load(line, LEARNED)
     dictionary = integers_at(line[DICTIONARY_AT], WORDS)
     rows = load(dictionary, ROWS_KNOWN)
-    if known & 1 == 0 and known >> 1 != rows:
-        size = dictionary_size(dictionary, rows)
-        if size > 0 and compare_and_swap(line, LEARNED, known, known | 1):
-            # Whoever packs meanwhile must see the odd word before anything else that changes.
-            fence()
-            lz4_learn(line[DICTIONARY_AT] + CONTENT * 8, size, line[LEARNED_AT])
-            known = 2 * rows
-            store(line, LEARNED, known)
-    return known
+    size = dictionary_size(dictionary, rows)
+    # After a restore there may be fewer rows, or as many that end elsewhere. Whether their bytes
+    # are others does not matter: those are compared.
+    if known == 2 * rows and load_int64(line[LEARNED_AT] + 8) == size:
+        return known
+    if size <= 0 or known & 1 != 0 or not compare_and_swap(line, LEARNED, known, known | 1):
+        return 0
+    # Whoever packs meanwhile must see the odd word before anything else that changes.
+    fence()
+    lz4_learn(line[DICTIONARY_AT] + CONTENT * 8, size, line[LEARNED_AT])
+    store(line, LEARNED, 2 * rows)
+    return 2 * rows
 
 
 @kernel
@@ -134,7 +137,7 @@ def piece_pack(line: np.ndarray, source: int, size: int, free: int, scratch: int
         return 0
     if line[DICTIONARY_AT] != 0:
         known = dictionary_known(line)
-        if known > 0 and known & 1 == 0:
+        if known > 0:
             stored = lz4_pack(source, size, free, size - 1, scratch, line[LEARNED_AT])
             fence()
             if load(line, LEARNED) == known:

@@ -363,9 +363,11 @@ class Ring:
             if stored < ids.size:
                 self.give_back(handle, ids.size - stored, 0)
         said = f"; {stored} of {ids.size} rows were stored" if ids.size > 1 else ""
+        what = f"all {self.layout.rows} slots of the stream"
+        if self.layout.room:
+            what += f", or so many of its {self.layout.room} bytes that no row fits,"
         raise JammedError(
-            f"no slot is free: writers that live hold all {self.layout.rows} slots of the stream "
-            f"and do not finish their rows{said}"
+            f"no slot is free: writers that live hold {what} and do not finish their rows{said}"
         )
 
     def store_rest(

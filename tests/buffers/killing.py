@@ -262,7 +262,8 @@ SCENES = {
     "add by the plain path, bytes for all": Scene(
         add_plain, 16, 3, count=1, heaped=True, samplers=LAST
     ),
-    "add, bytes used up": Scene(add, 16, 30, count=1, heaped=True, samplers=ENDS),
+    # The 64th row is added to a dictionary.
+    "add, bytes used up": Scene(add, 16, 64, count=1, heaped=True, samplers=ENDS),
     "add to a stream of several, bytes used up": Scene(
         add_to_stream, 48, 14, 3, count=1, heaped=True, samplers=LAST
     ),
@@ -272,7 +273,7 @@ SCENES = {
     ),
     "clear, bytes used up": Scene(clear, 16, 30, heaped=True, samplers=ENDS[:1]),
     "repair claims": Scene(repair, 16, 30, left=_CLAIMED, heaped=True, samplers=LAST),
-    "repair what lost its bytes": Scene(repair, 16, 30, left=_EVICTED, heaped=True, samplers=ENDS),
+    "repair what lost its bytes": Scene(repair, 16, 62, left=_EVICTED, heaped=True, samplers=ENDS),
 }
 
 

@@ -12,7 +12,9 @@ import pytest
 
 import replay
 from kernels import handle as words
+from kernels.dictionary import ENDS, OWNER, dictionary_fits, dictionary_time
 from kernels.heap import BYTES
+from kernels.jit import interpreted
 from kernels.ring import FLOOR, HEAD
 from replay.memory import checkpoint, journal, side_file, snapshot_layout, snapshot_load
 from replay.memory.safetensors import PAGE
@@ -533,6 +535,10 @@ HEAPED = {
 }
 
 
+#: By salt what the texts of all rows have in common.
+COMMON = ("a game of many words", "the other one's text")
+
+
 def heaped_row(number, salt=0):
     """Give a row that says its number in each field, and takes few bytes or many."""
     chance = random.Random(number * 1000 + salt)
@@ -540,7 +546,7 @@ def heaped_row(number, salt=0):
     if number % 3:
         frame[:] = frame[0]
     note = chance.randbytes(chance.choice((0, 20, 7)))
-    text = chance.choice("abcd") * chance.randrange(41)
+    text = COMMON[salt][chance.randrange(9) :] + chance.choice("abcd") * chance.randrange(21)
     return {"frame": frame, "note": note, "text": text, "number": number}
 
 
@@ -576,7 +582,7 @@ def draw_heaped(buffer):
     return set(found["number"].tolist())
 
 
-@pytest.fixture(params=["uniform", "batch"])
+@pytest.fixture(params=fewer(["uniform", "batch"], ["batch"]))
 def heaped(request):
     """Give a buffer whose bytes were used up some times over."""
     with opened("private", 60, HEAPED, sampler=SAMPLERS[request.param], seed=0) as buffer:
@@ -613,18 +619,50 @@ def test_rows_whose_bytes_are_being_written_are_not_in_the_snapshot(heaped, tmp_
     # Of another stream, and announced but not claimed.
     block.part("writing")[8, :4] = 6, 1, entries_of(heaped, newest % 60)[0][0], 9
     block.part("writing")[9, :4] = 7, 0, claimed(heaped)[0], 9
+    block.part("dictionaries")[:, OWNER] = 7
     heaped.save(tmp_path / "snapshot")
     block.part("writing")[:] = 0
     with replay.load(tmp_path / "snapshot") as loaded:
         assert draw_heaped(loaded) == wanted
         assert not loaded._ring.block.part("writing").any()
+        assert not loaded._ring.block.part("dictionaries")[:, OWNER].any()
         add_heaped(loaded, newest + 1, 40)
         assert draw_heaped(loaded) <= set(range(newest + 1, newest + 41)) | wanted
 
 
+def claim_by_hand(buffer, nbytes):
+    """Do as a writer that is stopped once it has written its bytes over those of other rows."""
+    block, room = buffer._ring.block, buffer._ring.layout.room
+    heads = block.part("heads")
+    written = (int(heads[0, BYTES]) + np.arange(nbytes)) % room
+    heads[0, BYTES] += nbytes
+    block.part("heap")[0, written] ^= 255
+
+
+@pytest.mark.parametrize("when", [1, 2])
+def test_rows_whose_bytes_are_written_over_during_a_save_are_not_in_it(heaped, tmp_path, when):
+    """Also where nobody has emptied their slots yet: those of bytes that were copied too late."""
+    before, spread, turn = draw_heaped(heaped), checkpoint.spread, []
+
+    def spread_after(*args):
+        turn.append(args)
+        if len(turn) == when:
+            claim_by_hand(heaped, 300)
+        spread(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "spread", spread_after)
+        heaped.save(tmp_path / "snapshot")
+    with replay.load(tmp_path / "snapshot") as loaded:
+        found = draw_heaped(loaded)
+    assert found < before
+    assert len(found) > 0
+    assert found == set(range(min(found), 150))
+
+
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("when", ["after the front", "before the heap", "before the rows", "each"])
-@pytest.mark.parametrize("count", [1, 5, 40])
+@pytest.mark.parametrize("count", fewer([1, 5, 40], [5]))
 def test_rows_that_come_while_a_save_is_under_way(heaped, tmp_path, when, count):
     """Each row of the snapshot is right, and those alone are missing whose bytes went."""
     turns = ("after the front", "before the heap", "before the rows")
@@ -703,7 +741,12 @@ def test_readers_beside_a_restore_get_no_wrong_row(heaped, tmp_path, monkeypatch
     """Not of old bytes by new words, nor by another dictionary than it was packed against."""
     path = tmp_path / "snapshot"
     with opened("private", 60, HEAPED, sampler=heaped.sampler, seed=0) as other:
-        add_heaped(other, 0, 120, salt=1)
+        ends = 120
+        add_heaped(other, 0, ends, salt=1)
+        # Else all rows that are pasted lie too far from what the block knows to be looked at.
+        while claimed(other) < claimed(heaped):
+            add_heaped(other, ends, 1, salt=1)
+            ends += 1
         other.save(path)
     drawn = []
     # Of slots that are empty for a moment.
@@ -721,12 +764,12 @@ def test_readers_beside_a_restore_get_no_wrong_row(heaped, tmp_path, monkeypatch
     assert_at_rest(heaped)
     monkeypatch.undo()
     # It goes on against the dictionary that it has now.
-    for first in range(120, 160, 8):
+    for first in range(ends, ends + 40, 8):
         add_heaped(heaped, first, 8, salt=1)
         assert_heaped(heaped.sample(50), salts=(1,))
 
 
-@pytest.mark.parametrize("rows", [1, 5, 9, 40])
+@pytest.mark.parametrize("rows", [1, 5, 70, 140])
 def test_another_dictionary_of_as_many_rows_is_learned_anew(rows, tmp_path):
     """What packing knows of a dictionary is of this process, and must not outlive a restore."""
     path = tmp_path / "snapshot"
@@ -743,10 +786,35 @@ def test_another_dictionary_of_as_many_rows_is_learned_anew(rows, tmp_path):
         buffer.save(path)
         other.restore(path)
         for number in range(rows, rows + 30):
-            assert other.add(row_(number, 50), number) == number
+            assert other.add(row_(number, number % 2 * 50), number) == number
         batch = other.sample(100)
         for got, number in zip(batch.x.tolist(), batch.n.tolist(), strict=True):
-            assert got == row_(number, 50 if number >= rows else 0)
+            assert got == row_(number, number % 2 * 50 if number >= rows else 0)
+
+
+def test_a_dictionary_of_as_many_bytes_in_other_rows_is_learned_anew(tmp_path):
+    fields = {"x": replay.Field(bytes, longest=300, compression="lz4")}
+    words = random.Random(1).randbytes(200)
+    with opened("private", 20, fields) as buffer, opened("private", 20, fields) as other:
+        time = interpreted(dictionary_time)
+        fits = interpreted(dictionary_fits)(300)
+        # Rows of no bytes are in no dictionary; the last row is in it and not learned yet.
+        for made, first, second in (
+            (buffer, words[:100], words[100:]),
+            (other, words, b"ab"),
+        ):
+            made.extend([b""] * time(0, fits) + [first])
+            made.extend([b""] * (time(1, fits) - time(0, fits)) + [second])
+        ends = [
+            int(made._ring.block.part("dictionaries")[0, ENDS + 2]) for made in (buffer, other)
+        ]
+        assert ends == [200, 202]
+        buffer.save(tmp_path / "snapshot")
+        other.restore(tmp_path / "snapshot")
+        newest = other.add(words[60:])
+        batch = other.sample(200)
+        found = dict(zip(batch.ids.tolist(), batch.x.tolist(), strict=True))
+        assert found[newest] == words[60:]
 
 
 @pytest.mark.parametrize("part", ["heap", "records", "dictionaries"])
@@ -757,7 +825,7 @@ def test_a_heap_that_somebody_made_up_does_no_harm(heaped, tmp_path, part):
     content = path.read_bytes()
     chance = random.Random(part)
     told = []
-    for _ in range(fewer(60, 12)):
+    for _ in range(fewer(60, 5)):
         path.write_bytes(content)
         rewrite(path, part, lambda one: scribble(one, part, chance))
         try:

@@ -70,15 +70,20 @@ inline slot_evict(gone) {
 inline rows_evict() {
     atomic {
         limit = (next > ROOM -> next - ROOM : 0);
-        oldest = (ticket >= ROWS -> ticket + 1 - ROWS : 0);
+        last = head;
+        oldest = (last > ROWS -> last - ROWS : 0);
         oldest = (oldest > floor -> oldest : floor)
     };
     do
-    :: limit > 0 && oldest < ticket ->
+    :: limit > 0 && oldest < last ->
         atomic {
             seen = words[oldest % ROWS];
             if
             :: seen == WHOLE(oldest) && entries[oldest % ROWS] >= limit -> break
+            :: seen != WHOLE(oldest) && oldest >= ticket ->
+                /* Nobody can tell whether it goes. */
+                passed = (passed == 0 -> oldest + 1 : passed);
+                goto next_one
             :: else
             fi
         };
@@ -87,23 +92,34 @@ inline rows_evict() {
         atomic { floor = (floor > oldest + 1 -> floor : oldest + 1); MAY_DIE };
 #else
         atomic { floor = (floor > oldest + 1 -> floor : oldest + 1); MAY_DIE };
+#ifdef MUTANT_EVICT_ONE_LOOK
         atomic {
             if
-#ifdef MUTANT_EVICT_ONE_LOOK
-            :: seen != WHOLE(oldest)
-#endif
-            :: else -> slot_evict(oldest)
+            :: seen == WHOLE(oldest) -> slot_evict(oldest)
+            :: else
             fi
         };
+#else
+#ifdef MUTANT_EVICT_NONE_PASSED
+        passed = 0;
 #endif
+        /* Those that were passed over too; the number is the first one's ticket + 1. */
+        passed = (passed == 0 -> oldest + 1 : passed);
+        do
+        :: passed <= oldest + 1 -> atomic { slot_evict((passed - 1)); passed++ }
+        :: else -> passed = 0; break
+        od;
+#endif
+#endif
+next_one:
         atomic { seen = 0; oldest++ }
     :: else -> break
     od;
-    atomic { limit = 0; oldest = 0; seen = 0 }
+    atomic { limit = 0; oldest = 0; seen = 0; passed = 0; last = 0 }
 }
 
 proctype writer(byte me) {
-    byte ticket, seen, position, limit, line, oldest;
+    byte ticket, seen, position, limit, line, oldest, last, passed;
     bit held;
 
     me == 0 || head > 0; /* whoever claims the first ticket is called writer 0 */

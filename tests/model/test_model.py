@@ -121,7 +121,7 @@ def answer(search, folder):
     # SAFETY: no cycles are looked for. COLLAPSE: states in less memory, and still every one.
     flags = ["-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={MEMORY}"]
     # A mutant is found in less time than it takes to compile.
-    level = "-O1" if search.found_by else "-O2"
+    level = "-O0" if search.found_by else "-O2"
     run(["gcc", level, "-w", *flags, "-o", "pan", "pan.c"], folder)
     return run(["./pan", f"-m{DEPTH}"], folder)
 

@@ -9,7 +9,7 @@ _SIDE = 40
 #: Of a compressed and a ragged field: bytes, and how many of them a row takes more or less.
 _FRAME = 320
 _LONGEST = 80
-_USUAL = {"compressed": 70, "ragged": 80}
+_USUAL = {"compressed": 50, "ragged": 70}
 #: A writer's rows take turns, so many at a time: large ones, whose bytes are used up before the
 #: slots, and small ones, whose slots are used up before the bytes.
 _TURN = 128
@@ -91,8 +91,7 @@ def _frames(numbers, check):
     frames = np.repeat(own, _FRAME, axis=1)
     kinds = np.where(numbers // _TURN % 2 == 0, check % np.uint64(3), 0)
     frames[kinds == 1] += places % np.uint64(7)
-    noise = (check[kinds == 2][:, None] + places) * _GAMMA
-    frames[kinds == 2] = noise >> np.uint64(56)
+    frames[kinds == 2] = _mixed(check[kinds == 2][:, None] + places) >> np.uint64(56)
     return frames.astype(np.uint8)
 
 
