@@ -17,8 +17,9 @@ def parse_schema(fields: Any) -> Schema:
     ----------
     fields : Schema, mapping of names, or Gymnasium Dict space
         Each value is a dtype, a (dtype, shape) pair, a `Field`, a Gymnasium space, or, for a
-        nested observation, a mapping of these or a tuple of fields, mappings and spaces. A Box keeps its dtype (uint8 stays uint8); a Discrete
-        is an int64. `str` and `bytes` are text of any length.
+        nested observation, a mapping of these or a tuple of fields, mappings and spaces. A Box
+        keeps its dtype (uint8 stays uint8); a Discrete is an int64. `str` and `bytes` are text of
+        any length.
 
     Returns
     -------
