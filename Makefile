@@ -35,13 +35,13 @@ COVER := --cov
 test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, with coverage
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m "not compiled and not processes" $(COVER) $(LANE)
 
-# A cache of its own: a warm one would switch the checks off. What kills processes at every step
-# compiles kernels of its own kind, whose indices are those of the others; what is built on buffers
-# brings no kernels.
+# A cache of its own: a warm one would switch the checks off. The tests that bring kernels to new
+# indices: of the kernels themselves, of what is drawn and gathered, of buffers played against lists.
+BOUNDS := tests/kernels tests/samplers tests/views tests/memory/test_hostile.py \
+	$(addprefix tests/buffers/test_,compressed.py ragged.py machine.py replay_buffer.py step_writer.py)
 test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q -m "not processes" $(LANE) \
-		--ignore tests/buffers/test_killed.py --ignore tests/kernels/test_faults.py \
-		$(addprefix --ignore tests/,compat commands integrations)
+		--ignore tests/kernels/test_faults.py $(BOUNDS)
 
 # What needs PyTorch, Jupyter, Spin or a minute has a lane of its own.
 LANE := -n auto --maxprocesses 4 \

@@ -47,7 +47,7 @@ from kernels.objects import (
     tuple_item,
     tuple_size,
 )
-from kernels.rows import DESCR, SCALAR, SIZE
+from kernels.rows import DESCR, DIMS, SCALAR, SIZE
 from kernels.view import LANES, MAJOR
 from kernels.walk_add import rows_add
 from kernels.walk_draw import draw_proportional, draw_uniform
@@ -209,6 +209,11 @@ def object_rows(handle: np.ndarray, rows: Any, ids: Any, sources: np.ndarray) ->
         if array_rows(handle, item, descr, C_CONTIGUOUS, plan, field) != count:
             return MISMATCH
         sources[field] = array_data(item)
+        if field > 0 and field_unit(plan, field - 1) != 0:
+            lengths = integers_at(sources[field], count)
+            for row in range(count):
+                if not 0 <= lengths[row] <= plan[field - 1, DIMS]:
+                    return MISMATCH
     return count
 
 

@@ -117,10 +117,10 @@ def slot_release(handle: np.ndarray, stream: int, slot: int, empty: int) -> None
 
 
 @kernel
-def heap_call(handle: np.ndarray, sources: np.ndarray, row: int, slot: int) -> bool:
-    """Store a row's fields of the heap, see heap_put; False where they cannot be."""
+def heap_call(handle: np.ndarray, sources: np.ndarray, row: int, slot: int) -> int:
+    """Store a row's fields of the heap, see heap_put."""
     put = integers_at(handle[HEAP], 1)[PUT]
-    return call_4(put, address_of(handle), address_of(sources), row, slot) != 0
+    return call_4(put, address_of(handle), address_of(sources), row, slot)
 
 
 @kernel
@@ -177,7 +177,7 @@ def rows_add(
     while stored < count and burnt + refused < PATIENCE:
         if claimed == 0:
             # No more than the stream has slots: a batch must not lap itself inside a claim.
-            claimed = min(count - stored, rows)
+            claimed = min(count - stored, rows) if handle[HEAP] == 0 else 1
             ticket = ring_claim(heads, stream, claimed)
             if (ticket ^ (ticket + claimed)) & -WATCH != 0:
                 handle[NOTICED] = 1
@@ -198,11 +198,12 @@ def rows_add(
             got += 1
         if got == 1:
             rows_put(plan, sources, stored, slot)
-            if handle[HEAP] != 0 and not heap_call(handle, sources, stored, slot):
+            code = 1 if handle[HEAP] == 0 else heap_call(handle, sources, stored, slot)
+            if code != 1:
                 slot_release(handle, stream, slot, filled)
                 got = 0
                 filled = 0
-                refused += REFUSAL
+                refused += REFUSAL if code == 0 else 0
         elif got != 0:
             rows_put_many(plan, sources, stored, slot, got)
         fault_point(COPIED)

@@ -14,7 +14,7 @@ from kernels.handle import (
 from kernels.jit import kernel
 from kernels.members import CLEARING, member_enter, member_leave
 from kernels.ring import ring_clear, ring_rebase
-from kernels.walk_evict import floor_raise
+from kernels.walk_evict import slot_lost
 from kernels.walk_leaf import leaf_settle
 
 
@@ -48,10 +48,9 @@ def rows_forget(handle: np.ndarray) -> int:
     forgotten = 0
     member_enter(handle_member(handle), CLEARING)
     for stream in range(handle[STREAMS]):
-        if handle[HEAP] != 0:
-            floor_raise(handle, stream)
         for slot in range(stream * rows, (stream + 1) * rows):
-            if not ring_clear(heads, records, stream, slot):
+            lost = handle[HEAP] != 0 and slot_lost(handle, stream, slot)
+            if not lost and not ring_clear(heads, records, stream, slot):
                 continue
             forgotten += 1
             if handle[TREE] != 0:

@@ -68,20 +68,26 @@ def row_evict(handle: np.ndarray, stream: int, slot: int, word: int) -> bool:
 
 
 @kernel
-def floor_raise(handle: np.ndarray, stream: int) -> None:
+def slot_lost(handle: np.ndarray, stream: int, slot: int) -> bool:
     """
-    Let no row of a stream count whose bytes were claimed for newer ones.
+    Empty a slot, if its row's bytes were claimed for newer ones.
 
     Parameters
     ----------
     handle : (words,) int64
-        The heads it points at are *written*.
+        The heads and records it points at are *written*.
     stream : int
+    slot : int
+
+    Returns
+    -------
+    bool
+        Whether such a row was there.
 
     Notes
     -----
-    Units: rows.
-    Cost: two loads a slot.
+    Units: bytes.
+    Cost: three loads, and a compare-and-swap where there was one.
     Errors: none.
     Sharing: any number of writers and readers. For repair: such rows are left by one who dies
     between its claim of bytes and rows_evict.
@@ -90,19 +96,19 @@ def floor_raise(handle: np.ndarray, stream: int) -> None:
     heads = handle_heads(handle)
     records = handle_records(handle)
     heap = handle_heap(handle)
-    rows = handle[ROWS]
-    at = stream * LINE
-    limit = load(heads, at + BYTES) - heap[ROOM]
-    floor = 0
-    for slot in range(stream * rows, (stream + 1) * rows):
-        word = load(records, slot * records.shape[1])
-        if word == 0 or word & 1 != 0:
-            continue
-        entry = heap[LINES + ENTRY_AT] + slot * heap[LINES + ENTRY_STRIDE]
-        # If this is of a newer row by now, it is none of the bytes that are gone.
-        if load_int64(entry) < limit:
-            floor = max(floor, ring_ticket(word) + 1)
-    fetch_max(heads, at + FLOOR, floor)
+    at = slot * records.shape[1]
+    word = load(records, at)
+    if word == 0 or word & 1 != 0:
+        return False
+    # If this is of a newer row by now, the swap finds another word.
+    entry = load_int64(heap[LINES + ENTRY_AT] + slot * heap[LINES + ENTRY_STRIDE])
+    if entry >= load(heads, stream * LINE + BYTES) - heap[ROOM]:
+        return False
+    if not compare_and_swap(records, at, word, 0):
+        return False
+    fault_point(EVICTED)
+    fetch_add(heads, stream * LINE + FILLED, -1)
+    return True
 
 
 @kernel
@@ -139,6 +145,7 @@ def rows_evict(handle: np.ndarray, stream: int, ticket: int) -> None:
     width = records.shape[1]
     head = load(heads, at + HEAD)
     oldest = max(ring_floor(heads, stream), head - rows)
+    passed = head
     announced = False
     while oldest < head:
         slot = stream * rows + oldest % rows
@@ -149,7 +156,8 @@ def rows_evict(handle: np.ndarray, stream: int, ticket: int) -> None:
             if load_int64(entry) >= limit:
                 break
         elif oldest >= ticket:
-            # A row that is being written; its writer looks itself, see row_settle.
+            # A row that is being written: whether it goes, those behind it tell.
+            passed = min(passed, oldest)
             oldest += 1
             continue
         if not announced:
@@ -158,11 +166,15 @@ def rows_evict(handle: np.ndarray, stream: int, ticket: int) -> None:
             announced = True
         # First: no draw reaches below it, and of one that dies here repair does the rest.
         fetch_max(heads, at + FLOOR, oldest + 1)
-        # Again: who commits after this look will see the floor, see row_settle. An older row is
-        # that of a writer a round behind, who met a slot that was emptied.
-        word = load(records, slot * width)
-        if word & 1 == 0 and 0 <= ring_ticket(word) <= oldest:
-            row_evict(handle, stream, slot, word)
+        # Again, and those that were passed over: who commits after this look will see the floor,
+        # see row_settle. An older row is that of a writer a round behind, who met a slot that was
+        # emptied.
+        for below in range(min(passed, oldest), oldest + 1):
+            slot = stream * rows + below % rows
+            word = load(records, slot * width)
+            if word & 1 == 0 and 0 <= ring_ticket(word) <= below:
+                row_evict(handle, stream, slot, word)
+        passed = head
         oldest += 1
     if announced:
         member_leave(handle_member(handle), CLEARING)

@@ -58,9 +58,13 @@ from kernels.heap import (
 from kernels.jit import kernel
 from kernels.lz4_pack import TABLE_WORDS, lz4_learn, lz4_pack
 from kernels.members import CLEARING, member_enter, member_leave
-from kernels.ring import FLOOR, LINE, SHIFT, ring_ticket
+from kernels.ring import FLOOR, HEAD, LINE, SHIFT, ring_ticket
 from kernels.rows import PLAN_WIDTH
 from kernels.walk_evict import row_evict, rows_evict
+
+#: Tickets that others claimed meanwhile, after which a writer takes a new one.
+LATE = 64
+TOO_LATE = 2
 
 
 @kernel
@@ -328,6 +332,11 @@ def heap_put(handle_address: int, sources_address: int, row: int, slot: int) -> 
     line = writing_enter(writing, handle[WRITER])
     if line < 0:
         return 0
+    ticket = ring_ticket(load(records, slot * records.shape[1]))
+    if load(heads, stream * LINE + HEAD) - ticket > LATE:
+        # The bytes would be younger than those of newer rows, which could go only after them.
+        writing_leave(writing, line)
+        return TOO_LATE
     position = heap_claim(heads, writing, line, stream, room, total)
     if position >= 0:
         begin = heap[BYTES_AT] + stream * heap[STRIDE]
@@ -344,7 +353,6 @@ def heap_put(handle_address: int, sources_address: int, row: int, slot: int) -> 
             store_int64(entry + 8, word)
             done += stored
     writing_leave(writing, line)
-    ticket = ring_ticket(load(records, slot * records.shape[1]))
     if position < 0:
         # Bytes of others were passed over meanwhile, and rows lost theirs.
         rows_evict(handle, stream, ticket)

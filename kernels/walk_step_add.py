@@ -119,8 +119,9 @@ def rows_step(
         if mine:
             rows_put(plan, sources, stored, slot)
             if handle[HEAP] != 0:
-                mine = heap_call(handle, sources, stored, slot)
-                refused += np.int64(not mine) * REFUSAL
+                code = heap_call(handle, sources, stored, slot)
+                mine = code == 1
+                refused += REFUSAL if code == 0 else 0
         if not mine:
             slot_release(handle, stream, slot, np.int64(taken == TAKEN_EMPTY))
             burnt += 1

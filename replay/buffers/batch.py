@@ -42,11 +42,14 @@ def _item(batch: Any, key: Any) -> Any:
     if first not in batch._fields:
         raise KeyError(f"no field {key!r}, there are {', '.join(batch._fields)}")
     value = getattr(batch, first)
-    for part in parts:
-        if isinstance(value, Mapping):
-            value = value[part]
-        else:
-            value = getattr(value, part) if part in _names(value) else value[int(part)]
+    try:
+        for part in parts:
+            if isinstance(value, Mapping):
+                value = value[part]
+            else:
+                value = getattr(value, part) if part in _names(value) else value[int(part)]
+    except (KeyError, IndexError, ValueError):
+        raise KeyError(f"no field {key!r}: {first} has no such part") from None
     return value
 
 

@@ -381,7 +381,10 @@ class ReplayBuffer(LearningWriter, Reader):
 
     @property
     def is_full(self) -> bool:
-        """Whether the next row overwrites the oldest."""
+        """
+        Whether all slots hold a row: the next one overwrites the oldest. Compressed and ragged
+        rows may go sooner, where newer ones need their bytes: see `stats()`.
+        """
         return len(self) == self._capacity
 
     def is_ready(self, batch_size: int) -> bool:

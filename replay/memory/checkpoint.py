@@ -231,4 +231,12 @@ def _kept(block: Block) -> tuple[npt.NDArray[np.int64], Handle | None]:
     handle = make_handle(block, 0)
     writing = block.part("writing")
     unfinished = writing[writing[:, BYTES_OF] > 0][:, [STREAM_OF, POSITION_OF]]
+    if unfinished.size:
+        # Not those that were announced, and then claimed and finished by somebody else.
+        layout, records = block.layout, block.part("records")
+        place = next(layout.places[name] for name, f in layout.schema.fields.items() if f.heaped)
+        whole = np.flatnonzero((records[:, 0] != 0) & (records[:, 0] & 1 == 0))
+        rows = np.stack([whole // layout.rows, records[whole, place.offset // 8]], axis=1)
+        finished = (unfinished[:, None] == rows).all(axis=2).any(axis=1)
+        unfinished = unfinished[~finished]
     return np.append(handle[words.HEAP], unfinished.reshape(-1)), handle

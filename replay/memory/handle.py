@@ -176,3 +176,11 @@ def set_view(handle: Handle, layout: Layout, view: npt.NDArray[np.int64]) -> Non
         view[view_words.REWARD_SIZE] = reward[SIZE]
     handle.kept = (*handle.kept, view)
     handle[words.VIEW] = view.ctypes.data
+
+
+def forget_learned(handle: Handle) -> None:
+    """Learn the dictionaries anew in a child: another thread of the parent may have been at it."""
+    if handle[words.HEAP]:
+        heap = next(kept for kept in handle.kept if kept.ctypes.data == handle[words.HEAP])
+        lines = heap[heap_words.LINES :].reshape(-1, heap_words.LINE_WORDS)
+        lines[:, heap_words.LEARNED] = 0

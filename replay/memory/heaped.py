@@ -31,7 +31,8 @@ def check_compression(compression: Any) -> None:
     ------
     FieldError
     """
-    if compression is not None and compression not in COMPRESSIONS:
+    known = isinstance(compression, str) and compression in COMPRESSIONS
+    if compression is not None and not known:
         raise FieldError(
             f"compression is {compression!r}, there is {', '.join(map(repr, COMPRESSIONS))}"
         )

@@ -40,6 +40,7 @@ from kernels.ring import LINE
 from kernels.tree import tree_levels
 from replay.errors import BlockFormatError, InputError, ReplayError
 from replay.memory.fields import Field, Schema
+from replay.memory.heaped import RATIO
 from replay.memory.safetensors import MOST_PAGES, PAGE, Part, aligned, safetensors_header
 from replay.memory.window import STEP, Window
 
@@ -196,14 +197,16 @@ class Layout:
                 )
             wanted = sum(field.room_for(self.capacity) for field in heaped.values())
             room = -(-wanted // self.streams)
+            # What somebody chose is kept to; of what nobody did, a small buffer has enough.
             given = any(field.room is not None for field in heaped.values())
+            chosen = given or any(field.ratio != RATIO for field in heaped.values())
             if given and room < 2 * largest:
                 raise InputError(
                     f"room is {wanted} bytes for {', '.join(map(repr, heaped))}, it must be "
                     f"{2 * largest * self.streams} or more: two of the largest rows a stream"
                 )
             # No more than can ever be needed.
-            if not given:
+            if not chosen:
                 room = max(room, LEAST_ROWS * largest)
             room = aligned(max(min(room, self.rows * largest), 2 * largest))
         object.__setattr__(self, "room", room)

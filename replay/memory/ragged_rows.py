@@ -220,7 +220,8 @@ def _integers(name: str, part: str, value: Any) -> npt.NDArray[np.int64]:
             f"field {name!r} has {part} of {array.dtype} and shape {array.shape}, they must be "
             "integers, (n,)"
         )
-    return np.ascontiguousarray(array, np.int64)
+    # A copy: kernels run beside the caller's threads, who may write into it.
+    return np.array(array, np.int64)
 
 
 def _lengths(rows: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:

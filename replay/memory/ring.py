@@ -28,7 +28,7 @@ from replay.memory.calls import load_calls
 from replay.memory.damage import check_words
 from replay.memory.durability import Durability
 from replay.memory.fields import SEPARATOR, VALUES, Field
-from replay.memory.handle import Handle, make_handle
+from replay.memory.handle import Handle, forget_learned, make_handle
 from replay.memory.limiter import RateLimiter
 from replay.memory.members import Members
 from replay.memory.owner import is_this_process, warn_owner_gone
@@ -437,15 +437,17 @@ class Ring:
             There is no such field, or it is compressed or ragged.
         """
         field, place = self.fields.get(name), self.layout.places.get(name)
+        if field is None:
+            field = self.fields.get(f"{name}{SEPARATOR}{VALUES}")
+        if field is not None and field.heaped:
+            raise FieldError(
+                f"field {name!r} is compressed or ragged: its rows lie packed in a ring of bytes, "
+                "of which there is no view"
+            )
         if field is None or place is None:
             raise FieldError(
                 f"there is no field {name!r}, the fields are "
                 f"{', '.join(known for known in self.fields if known != STEP)}"
-            )
-        if field.heaped:
-            raise FieldError(
-                f"field {name!r} is compressed or ragged: its rows lie packed in a ring of bytes, "
-                "of which there is no view"
             )
         part = self.block.part(place.part)
         if place.part != "records":
@@ -566,6 +568,7 @@ class Ring:
             return
         for handle in self._handles():
             handle[words.WRITER] = self.members.number
+            forget_learned(handle)
             if handle[words.TOKEN]:
                 # The streams stay the parent's: nothing has this token.
                 handle[words.TOKEN] = -1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from kernels import handle as words
+from kernels.dictionary import OWNER
 from kernels.jit import interpreted
 from kernels.minimum import minimum_rebuild
 from kernels.ring import FILLED, STEPS
@@ -142,7 +143,10 @@ class _Loading:
     def teach(self, block: Block) -> None:
         """Set the dictionaries, before the first row comes that was packed against them."""
         if self._front.dictionaries is not None:
-            block.part("dictionaries")[:] = self._front.dictionaries
+            dictionaries = block.part("dictionaries")
+            dictionaries[:] = self._front.dictionaries
+            # Of whoever the file names as adding a row, nobody here is.
+            dictionaries[:, OWNER] = 0
 
     def finish(self, block: Block) -> None:
         """Set what follows from the rows, and the counters."""

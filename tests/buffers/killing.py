@@ -273,7 +273,7 @@ SCENES = {
     ),
     "clear, bytes used up": Scene(clear, 16, 30, heaped=True, samplers=ENDS[:1]),
     "repair claims": Scene(repair, 16, 30, left=_CLAIMED, heaped=True, samplers=LAST),
-    "repair what lost its bytes": Scene(repair, 16, 62, left=_EVICTED, heaped=True, samplers=ENDS),
+    "repair what lost its bytes": Scene(repair, 16, 63, left=_EVICTED, heaped=True, samplers=ENDS),
 }
 
 

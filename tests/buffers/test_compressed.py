@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 import replay
+from kernels import walk_heap_put
 from kernels.heap import LZ4, RAW
 from kernels.jit import INTERPRETED
 from kernels.rows import KINDS as DTYPES
@@ -608,3 +609,38 @@ def test_no_sampler_draws_a_row_that_has_lost_its_bytes(name, streams):
             assert stats["unread"] == len(live - set(given))
             assert stats["lost"] == len(set(ids) - live - set(given))
         assert_at_rest(buffer)
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="kernels cannot be halted in the middle")
+@pytest.mark.parametrize(("stored", "beside", "at"), [(1, 100, 1), (90, 70, 4)])
+def test_a_writer_that_was_late_loses_no_rows(monkeypatch, stored, beside, at):
+    """Its bytes would be younger than those of newer rows, and so would those of a batch."""
+    enter, seen = walk_heap_put.writing_enter, []
+    noise = np.random.default_rng(0).integers(0, 256, (240, 20), np.uint8)
+    fields = {"x": Field(np.uint8, (20,), compression="lz4", room=20 * 60)}
+    with replay.ReplayBuffer(1000, fields, seed=1) as buffer:
+
+        def late(writing, writer):
+            seen.append(writer)
+            if len(seen) == at:
+                # Another thread's, in the same stream.
+                for row in noise[90 : 90 + beside]:
+                    buffer.add(x=row)
+            return enter(writing, writer)
+
+        monkeypatch.setattr(walk_heap_put, "writing_enter", late)
+        ids = buffer.extend(x=noise[:stored])
+        assert set(ids[-59:].tolist()) <= draw_ids(buffer)
+        for row in noise[200:]:
+            newest = buffer.add(x=row)
+        # 60 rows fit.
+        assert 59 <= len(buffer) <= 60
+        assert set(range(newest - 39, newest + 1)) <= draw_ids(buffer)
+        assert buffer.repair().slots == 0
+        buffer._ring.calls.rows_forget(buffer._ring.handle)
+        assert 59 <= len(buffer) <= 60
+
+
+def draw_ids(buffer):
+    """Draw so often that each row comes."""
+    return {identity for _ in range(40) for identity in buffer.sample(200).ids.tolist()}

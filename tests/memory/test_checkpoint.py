@@ -615,12 +615,27 @@ def test_rows_whose_bytes_are_being_written_are_not_in_the_snapshot(heaped, tmp_
     position = entries_of(heaped, (newest - 2) % 60)[0][0]
     line = block.part("writing")[7]
     line[:4] = 5, 0, position, 9
-    block.part("records")[(newest - 1) % 60, 0] |= 1
+    words, turn = block.part("records")[:, 0], []
+    words[(newest - 1) % 60] |= 1
+    words[(newest - 2) % 60] |= 1
+    # Announced by one who came too late; it was another who claimed and finished it.
+    block.part("writing")[10, :4] = 8, 0, entries_of(heaped, (newest - 3) % 60)[0][0], 9
+    spread = checkpoint.spread
+
+    def spread_while_one_commits(*args):
+        if not turn:
+            words[(newest - 2) % 60] &= -2
+        turn.append(args)
+        spread(*args)
+
     # Of another stream, and announced but not claimed.
     block.part("writing")[8, :4] = 6, 1, entries_of(heaped, newest % 60)[0][0], 9
     block.part("writing")[9, :4] = 7, 0, claimed(heaped)[0], 9
     block.part("dictionaries")[:, OWNER] = 7
-    heaped.save(tmp_path / "snapshot")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "spread", spread_while_one_commits)
+        heaped.save(tmp_path / "snapshot")
+    assert len(turn) == 2
     block.part("writing")[:] = 0
     with replay.load(tmp_path / "snapshot") as loaded:
         assert draw_heaped(loaded) == wanted

@@ -250,9 +250,11 @@ def test_the_room_is_what_was_asked_for():
     # Of all rows uncompressed more is never needed; of few rows less is of no use.
     assert heaped(room=1 << 40).room == aligned(50 * 300)
     assert heaped(ratio=0.01).room == aligned(50 * 300)
-    assert heaped(ratio=1e9).room == aligned(LEAST_ROWS * 300)
-    assert heaped(20, ratio=1e9).room == aligned(10 * 300)
+    assert heaped(ratio=1e9).room == aligned(2 * 300)
     assert heaped(2, ratio=1e9).room == aligned(2 * 300)
+    # Where nobody said anything, a small buffer has enough.
+    assert heaped(100).room == aligned(LEAST_ROWS * 300)
+    assert heaped(20).room == aligned(10 * 300)
 
 
 @pytest.mark.parametrize(

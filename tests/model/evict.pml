@@ -1,6 +1,6 @@
 /*
  * Rows whose bytes are claimed for newer ones, step by step: no reader accepts a row with bytes of
- * another one, and in the end no row is left below the floor.
+ * another one, and in the end no row is left below the floor, but for those a round behind.
  *
  * A claim of bytes is one step here: heap.pml has its own.
  */
@@ -53,12 +53,8 @@ inline bytes_claim() {
     }
 }
 
-#ifdef MUTANT_EVICT_NOTHING_OLDER
-#define GONE(word, ticket) ((word) == WHOLE(ticket))
-#else
 /* Older rows too: their writers were a round behind, and met a slot that was emptied. */
 #define GONE(word, ticket) ((word) != 0 && !ODD(word) && NEXT(word) <= ticket + 1)
-#endif
 
 inline slot_evict(gone) {
     if
@@ -243,10 +239,11 @@ end_watching:
     goto again;
 
 quiet:
-    /* All have returned, or are dead and repaired. */
+    /* All have returned, or are dead and repaired. What is a round behind has its slot only until
+       the next ticket's row comes, as in a ring without bytes. */
     EACH(slot, ROWS,
         assert(!ODD(words[slot]));
-        assert(words[slot] == 0 || NEXT(words[slot]) > floor))
+        assert(words[slot] == 0 || NEXT(words[slot]) > floor || NEXT(words[slot]) + ROWS <= head))
 }
 
 init {
