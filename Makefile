@@ -38,7 +38,7 @@ test-interpreted: $(VENV)/test.stamp  ## Tests of the kernels as plain Python, w
 # A cache of its own: a warm one would switch the checks off. The tests that bring kernels to new
 # indices: of the kernels themselves, of what is drawn and gathered, of buffers played against lists.
 BOUNDS := tests/kernels tests/samplers tests/views tests/memory/test_hostile.py \
-	$(addprefix tests/buffers/test_,compressed.py ragged.py machine.py replay_buffer.py step_writer.py)
+	$(addprefix tests/buffers/test_,compressed.py machine.py)
 test-boundscheck: $(VENV)/test.stamp  ## Tests of kernels that check every index
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CACHE)/boundscheck $(BIN)/python -m pytest -q -m "not processes" $(LANE) \
 		--ignore tests/kernels/test_faults.py $(BOUNDS)

@@ -419,7 +419,7 @@ class HeapMachine(RuleBasedStateMachine):
 
 TestHeaps = HeapMachine.TestCase
 TestHeaps.settings = settings(
-    deadline=None, derandomize=True, max_examples=fewer(40, 8), stateful_step_count=fewer(40, 20)
+    deadline=None, derandomize=True, max_examples=fewer(25, 8), stateful_step_count=fewer(40, 20)
 )
 
 
@@ -447,7 +447,7 @@ def same_bits(mine, theirs):
     assert mine.tobytes() == theirs.tobytes()
 
 
-@settings(max_examples=fewer(150, 30))
+@settings(max_examples=fewer(100, 30))
 @given(
     kind=st.sampled_from(DTYPES),
     shape=st.sampled_from(SHAPES),
