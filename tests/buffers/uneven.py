@@ -56,16 +56,6 @@ def row_of(rows, place=0):
     }
 
 
-def rows_of(rows, first, end):
-    """Take some rows, as `extend` wants them."""
-    return {
-        name: Padded(value.values[first:end], value.lengths[first:end])
-        if isinstance(value, Padded)
-        else value[first:end]
-        for name, value in rows.items()
-    }
-
-
 def uneven_wrong(columns, words):
     """Say of each row whether a byte of it is not what its word says."""
     wanted = uneven(words)
