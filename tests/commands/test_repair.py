@@ -12,6 +12,7 @@ from replay.commands import repair
 from replay.memory.home import named_path
 from tests.commands.blocks import FIELDS, left_behind
 from tests.homes import fresh_name
+from tests.processes import without_progress
 
 pytestmark = pytest.mark.processes
 
@@ -25,7 +26,8 @@ def left():
 
 def repaired(capsys, *words, code=0):
     assert cli.main(["repair", *words]) == code
-    return capsys.readouterr()
+    out, err = capsys.readouterr()
+    return out, without_progress(err)
 
 
 def test_what_the_dead_left_is_mended(left, capsys):
