@@ -29,6 +29,15 @@ are of this process; nothing of a handle is shared.
     KEEP                float64: the share of a leaf that an update leaves at least
     REACH               steps that a priority is passed back
     HEAP                address of the words of the heap, see `heap`; 0: all rows are of one size
+    NAMES               address of as many words as there are fields, addresses of their names
+    ADD UPDATE DRAW GATHER  entries, see `walks`; 0: Python goes another way
+    BATCH_TYPE          address of the type of the batches
+    BATCHES             address of a list of batches that were given out: each is used anew when
+                        nobody holds it any more; 0: Python makes the batches
+    BATCH_BYTES         of one row of a batch
+    IDS                 as BATCHES, of arrays of ids
+    ROW_BYTES           of one row that is added
+    BUSY                threads that are in a kernel without the interpreter's lock
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
     control             one cache line each
@@ -49,7 +58,7 @@ are of this process; nothing of a handle is shared.
 
 from typing import Any
 
-from kernels.addresses import address_of, integers_at, lines_at
+from kernels.addresses import address_of, integers_at, lines_at, load_int64
 from kernels.heap import COUNT, LINE_WORDS, LINES
 from kernels.jit import kernel
 from kernels.members import MEMBERS as MEMBER_LINES
@@ -101,7 +110,18 @@ DECAY = 65
 KEEP = 66
 REACH = 67
 HEAP = 68
-PLAN = 72
+NAMES = 69
+ADD = 70
+UPDATE = 71
+DRAW = 72
+GATHER = 73
+BATCH_TYPE = 74
+BATCHES = 75
+BATCH_BYTES = 76
+IDS = 77
+ROW_BYTES = 78
+BUSY = 79
+PLAN = 80
 
 READY = 0
 GENERATOR = 1
@@ -118,6 +138,12 @@ LIMITER = 9
 CONTROL_LINES = 24
 _WORDS = 8
 _LIMITS = 5
+
+
+@kernel
+def handle_at(address: int) -> Any:
+    """View the handle at an address, (words,) int64."""
+    return integers_at(address, PLAN + load_int64(address + FIELDS * 8) * PLAN_WIDTH)
 
 
 @kernel

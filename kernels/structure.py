@@ -2,12 +2,14 @@
 
 import ctypes
 import sys
-from typing import Any
+import weakref
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kernels import handle
 from kernels.handle import LONG_DIGITS
+from kernels.methods import ARRAY_WEAK, LIST_ITEMS, LIST_SIZE, REFERENCES
 from kernels.objects import (
     ARRAY_DATA,
     ARRAY_DESCR,
@@ -116,3 +118,52 @@ def _integers_read(words: dict[int, int]) -> bool:
         if (-value if negative else value) != number:
             return False
     return True
+
+
+#: Below lies nothing that could be read.
+_LOWEST = 1 << 16
+
+
+class _Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+def methods_hold() -> bool:
+    """
+    Verify what `kernels.methods` reads besides, where `structure` holds.
+
+    Returns
+    -------
+    bool
+        False: no kernel may be called as a method.
+    """
+    # Each held by the list alone.
+    kept: list[Any] = [np.zeros(3), _Pair(1.5, None)]
+    array, pair = id(kept[0]), id(kept[1])
+    items = _peek(id(kept) + LIST_ITEMS)
+    if items < _LOWEST or items % 8 != 0:
+        # No address at all.
+        return False
+
+    def references(thing: int) -> int:
+        return ctypes.c_int32.from_address(thing + REFERENCES).value
+
+    expected = [
+        (_peek(id(kept) + LIST_SIZE), 2),
+        (_peek(items), array),
+        (_peek(items + 8), pair),
+        (references(array), 1),
+        (references(pair), 1),
+        (_peek(pair + TYPE), id(_Pair)),
+        (_peek(pair + SIZE_OF_TUPLE), 2),
+        (_peek(pair + ITEMS + 8), id(None)),
+        (_peek(array + ARRAY_WEAK), 0),
+    ]
+    others = [kept[0][1:], memoryview(kept[0]), kept[1]]
+    expected += [(references(array), 3), (references(pair), 2)]
+    others.clear()
+    expected += [(references(array), 1), (references(pair), 1)]
+    watcher = weakref.ref(kept[0])
+    expected += [(_peek(array + ARRAY_WEAK), id(watcher)), (references(array), 1)]
+    return all(seen == wanted for seen, wanted in expected)

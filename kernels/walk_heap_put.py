@@ -17,9 +17,9 @@ from kernels.dictionary import ROWS as ROWS_KNOWN
 from kernels.faults import COPYING, fault_point
 from kernels.handle import (
     FIELDS,
-    PLAN,
     ROWS,
     WRITER,
+    handle_at,
     handle_heads,
     handle_heap,
     handle_member,
@@ -59,7 +59,6 @@ from kernels.jit import kernel
 from kernels.lz4_pack import TABLE_WORDS, lz4_learn, lz4_pack
 from kernels.members import CLEARING, member_enter, member_leave
 from kernels.ring import FLOOR, HEAD, LINE, SHIFT, ring_ticket
-from kernels.rows import PLAN_WIDTH
 from kernels.walk_evict import row_evict, rows_evict
 
 #: Tickets that others claimed meanwhile, after which a writer takes a new one.
@@ -310,9 +309,7 @@ def heap_put(handle_address: int, sources_address: int, row: int, slot: int) -> 
     Sharing: any number of writers; with a view the one writer of the stream.
     Source: own.
     """
-    handle = integers_at(
-        handle_address, PLAN + PLAN_WIDTH * load_int64(handle_address + FIELDS * 8)
-    )
+    handle = handle_at(handle_address)
     heads = handle_heads(handle)
     stream = slot // handle[ROWS]
     if sources_address == 0:

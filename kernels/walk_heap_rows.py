@@ -6,15 +6,14 @@ from kernels.addresses import (
     STACK,
     address_of,
     integers_at,
-    load_int64,
     stack_integers,
 )
 from kernels.atomics import fence
 from kernels.handle import (
     FIELDS,
-    PLAN,
     ROWS,
     STREAMS,
+    handle_at,
     handle_heap,
     handle_plan,
     handle_records,
@@ -36,7 +35,6 @@ from kernels.rows import (
     DAMAGED,
     HEAPED,
     MISSED,
-    PLAN_WIDTH,
     SIZE,
     STRIDE,
     rows_field,
@@ -124,8 +122,8 @@ def heap_gather(handle_address: int, targets_address: int, slots_address: int, c
     Sharing: any number of readers beside writers; no row is ever torn.
     Source: as rows_get.
     """
-    fields = load_int64(handle_address + FIELDS * 8)
-    handle = integers_at(handle_address, PLAN + PLAN_WIDTH * fields)
+    handle = handle_at(handle_address)
+    fields = handle[FIELDS]
     plan = handle_plan(handle)
     records = handle_records(handle)
     heap = handle_heap(handle)

@@ -49,7 +49,7 @@ class Progress:
         sys.stderr.flush()
 
 
-_watching: list[object] = []
+_watching: list[Callable[[str], None]] = []
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def compiling() -> Iterator[Callable[[str], None]]:
 
     if _watching:
         # Inside another of its kind, which speaks for both.
-        yield lambda name: None
+        yield _watching[0]
         return
     started: list[float] = []
 
@@ -86,13 +86,13 @@ def compiling() -> Iterator[Callable[[str], None]]:
             return None
 
     watch = Watch()
-    _watching.append(watch)
+    _watching.append(ready)
     event.register("numba:compile", watch)
     try:
         yield ready
     finally:
         event.unregister("numba:compile", watch)
-        _watching.remove(watch)
+        _watching.remove(ready)
         if started:
             sys.stderr.write(f" in {time.monotonic() - started[0]:.1f} s\n")
             sys.stderr.flush()

@@ -6,14 +6,16 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from kernels import handle as words
 from kernels.codes import HELD_BACK, MISMATCH, NO_PRIORITY, NOT_WHOLE, NOTICE
-from kernels.handle import NOTICED
 from kernels.rows import DAMAGED
 from replay.buffers.batch import batch_type
+from replay.buffers.handled import Handled
+from replay.buffers.methods import install
 from replay.errors import BlockFormatError, EmptyError, InputError, ReplayError, WaitTimeoutError
-from replay.memory.calls import LONG
+from replay.memory.calls import LONG, walk_entry
 from replay.memory.fields import Schema
-from replay.memory.handle import Handle
+from replay.memory.handle import KEPT, Handle
 from replay.memory.limiter import RateLimiter
 from replay.memory.ring import Ring
 from replay.memory.waiting import Waiting
@@ -23,9 +25,12 @@ from replay.views.windows import Windows
 
 #: Tries of a batch whose rows are overwritten while they are copied.
 _TRIES = 1000
+#: Bytes of a batch that is kept to be used anew; larger ones would hold memory that nobody asks
+#: for again.
+LARGEST_KEPT = 1 << 25
 
 
-class Reader:
+class Reader(Handled):
     """
     Draws batches: a sampler says which rows, a view what becomes of them.
 
@@ -34,7 +39,6 @@ class Reader:
 
     _schema: Schema | None = None
     _ring: Ring | None = None
-    _handle: Handle | None = None
     _sampler: Sampler | None = None
     _limiter: RateLimiter | None = None
     _closed = False
@@ -51,7 +55,9 @@ class Reader:
         self._object_draw: Callable[..., float] = stub
         self._object_gather: Callable[..., int] = stub
 
-    def _open_reader(self, ring: Ring, sampler: Sampler, gatherer: Rows | Windows) -> None:
+    def _open_reader(
+        self, ring: Ring, sampler: Sampler, gatherer: Rows | Windows, handle: Handle
+    ) -> None:
         gatherer = sampler.watched(gatherer)
         self._gatherer = gatherer
         self._batch_schema = gatherer.batch
@@ -67,6 +73,16 @@ class Reader:
         self._complete = gatherer.complete
         self._object_draw = _lacking(gatherer.lacks) if gatherer.lacks else sampler.entry(ring)
         self._object_gather = gatherer.entry
+        if sampler.walk is None or not handle[words.TYPE_ARRAY]:
+            return
+        handle[words.DRAW] = walk_entry(sampler.walk)
+        # Whatever has to be done to a batch in Python is done by the method in Python.
+        if not (self._nested or gatherer.complete or gatherer.lacks):
+            handle[words.BATCH_TYPE] = id(self._batch_type)
+            handle[words.BATCH_BYTES] = self._batch_bytes
+            handle.batches = [None] * KEPT
+            handle[words.BATCHES] = id(handle.batches)
+            install(Reader, "sample")
 
     def _opened(self, method: str) -> Ring:
         raise NotImplementedError
@@ -147,6 +163,36 @@ class Reader:
         if self._nested:
             return self._batch_type._make((*self._batch_schema.nest(flat[:-2]), *flat[-2:]))
         return tuple.__new__(self._batch_type, flat)
+
+    # What compiled methods call, by these names.
+    _plain_sample = sample
+
+    def _new_batch(self, batch_size: int) -> Any:
+        """Make a batch to draw into, and keep it to be used anew once nobody holds it."""
+        rows: Any = (batch_size,)
+        try:
+            if self._leads is None:
+                flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
+            else:
+                flat = self._led(batch_size)
+        except (ValueError, MemoryError, OverflowError) as error:
+            return self._refuse_sample(batch_size, error)
+        batch = tuple.__new__(self._batch_type, flat)
+        if batch_size * self._batch_bytes <= LARGEST_KEPT and self._handle is not None:
+            self._handle.batches.insert(0, batch)
+            self._handle.batches.pop()
+        return batch
+
+    def _sample_rest(self, batch: Any, drawn: float, missed: int, timeout: Any) -> Any:
+        """Bring a batch to its end that was not drawn or gathered at the first try."""
+        waiting = None if timeout is None else Waiting(timeout)
+        self._sample_slowly(tuple(batch), drawn, missed, waiting)
+        return batch
+
+    def _left(self) -> None:
+        """Let a block go that another thread has closed while a batch was copied."""
+        if self._ring is not None:
+            self._ring.leave()
 
     def _refuse_sample(self, batch_size: Any, error: Exception) -> Any:
         self._opened("sample")
@@ -315,7 +361,7 @@ class Reader:
             missed = self._gatherer.gather(handle, ids, tuple(columns))
         again = missed != 0
         for _ in range(_TRIES):
-            if handle[NOTICED]:
+            if handle[words.NOTICED]:
                 ring.look_after(handle)
             if not missed:
                 if again:

@@ -13,6 +13,7 @@ from kernels.codes import CLOSED
 from kernels.faults import READIED, fault_point
 from replay import samplers
 from replay.buffers.learning import LearningWriter, not_known
+from replay.buffers.methods import install
 from replay.buffers.reader import Reader
 from replay.buffers.step_writer import StepWriter
 from replay.buffers.vector_writer import VectorWriter
@@ -41,6 +42,7 @@ from replay.memory.snapshot_load import read_snapshot, snapshot_layout_of
 from replay.memory.statistics import read_statistics
 from replay.memory.waiting import Waiting
 from replay.memory.window import STEP, with_step
+from replay.progress import compiling
 from replay.samplers.fifo import read_counts
 from replay.samplers.sampler import Sampler
 from replay.samplers.uniform import Uniform
@@ -207,6 +209,10 @@ class ReplayBuffer(LearningWriter, Reader):
         self, block: Block, sampler: Sampler, *, begin: bool = False, force: bool = False
     ) -> None:
         """Work on a block, new or attached."""
+        with compiling():
+            self._join_block(block, sampler, begin=begin, force=force)
+
+    def _join_block(self, block: Block, sampler: Sampler, *, begin: bool, force: bool) -> None:
         ring = Ring(block, force=force)
         sampler.prepare(ring.handle)
         self._decays = bool(ring.handle[words.DECAY])
@@ -216,11 +222,14 @@ class ReplayBuffer(LearningWriter, Reader):
                 self._tree.begin(getattr(sampler, "initial", None))
         self._capacity = block.layout.capacity
         self._limiter = ring.limiter
-        self._object_update = ring.calls.object_update
+        self._object_update = ring.calls.late("object_update")
+        if sampler.prioritized:
+            install(ReplayBuffer, "update_priorities")
         if self._view is None:
-            self._open_reader(ring, sampler, Rows(ring))
+            self._open_reader(ring, sampler, Rows(ring), ring.handle)
         else:
-            self._open_reader(ring, sampler, Windows(ring, self._view.recipe, ring.handle))
+            windows = Windows(ring, self._view.recipe, ring.handle)
+            self._open_reader(ring, sampler, windows, ring.handle)
         self._open(ring, ring.handle)
         if self._view is not None:
             self._close_writer(_refuse_rows)
@@ -233,7 +242,7 @@ class ReplayBuffer(LearningWriter, Reader):
         where = named_path(name) if name is not None else pathlib.Path(path or "").absolute()
         block = Block.attach(where, named=name is not None)
         try:
-            buffer = cls.__new__(cls)
+            buffer: ReplayBuffer = cls.__new__(cls)
             buffer._start(name, None if name is not None else where)
             sampler = samplers.from_json(block.layout.sampler)
             buffer._wanted = (sampler, block.layout.streams, 0)
@@ -363,6 +372,9 @@ class ReplayBuffer(LearningWriter, Reader):
         if self._decays and self._tree is not None:
             self._tree.pass_back(self._opened("update_priorities").handle, ids)
         return applied
+
+    # What the compiled method calls, by this name.
+    _plain_update_priorities = update_priorities
 
     def __len__(self) -> int:
         if self._closed:
@@ -638,6 +650,7 @@ class ReplayBuffer(LearningWriter, Reader):
             self._close_writer(_closed)
             self._close_reader(_closed)
             self._object_update = _closed
+            getattr(self._handle, "batches", []).clear()
             if self._tree is not None:
                 self._tree.close()
             self._ring.close()

@@ -53,7 +53,7 @@ class ViewReader(Reader):
         gatherer = Windows(ring, view.recipe, handle)
         sampler.prepare(handle)
         self._handle = handle
-        self._open_reader(ring, sampler, gatherer)
+        self._open_reader(ring, sampler, gatherer, handle)
 
     def _opened(self, method: str) -> Ring:
         if self._ring is None or self._buffer._closed:

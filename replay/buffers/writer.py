@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels.codes import HELD_BACK, MISMATCH, NOTICE, NOTICED_ID
+from replay.buffers.handled import Handled
+from replay.buffers.methods import install
 from replay.errors import FieldError
 from replay.memory.calls import LONG
 from replay.memory.fields import Schema
@@ -15,7 +17,7 @@ from replay.memory.handle import Handle
 from replay.memory.ring import Ring, count_rows
 
 
-class Writer:
+class Writer(Handled):
     """
     Adds rows to one stream.
 
@@ -35,7 +37,6 @@ class Writer:
 
     _schema: Schema | None = None
     _ring: Ring | None = None
-    _handle: Handle | None = None
 
     def __init__(self, ring: Ring, stream: int) -> None:
         self._open(ring, ring.stream_handle(stream))
@@ -51,12 +52,13 @@ class Writer:
     def _open(self, ring: Ring, handle: Handle) -> None:
         self._handle = handle
         self._schema = ring.layout.schema
-        self._object_add = ring.calls.object_add
-        self._object_extend = ring.calls.object_extend
+        self._object_add = ring.calls.late("object_add")
+        self._object_extend = ring.calls.late("object_extend")
         self._row_bytes = max(sum(field.nbytes for field in ring.fields.values()), 1)
         names = self._schema.names
         self._order: Callable[[dict[str, Any]], tuple[Any, ...]] = _order(names)
         self._fields = len(names)
+        install(Writer, "add", "extend")
         # Last: another thread may be waiting for it.
         self._ring = ring
 
@@ -137,6 +139,33 @@ class Writer:
         if stored == count:
             return ids
         return self._extend_slowly(rows, stored, ids)
+
+    # What compiled methods call, by these names.
+    _plain_add = add
+    _plain_extend = extend
+
+    def _add_noticed(self, identity: int) -> int:
+        """Look after the dead, a row having been added."""
+        ring, handle = self._stored()
+        ring.look_after(handle)
+        return identity
+
+    def _new_ids(self, count: int) -> npt.NDArray[np.int64]:
+        """Make an array of ids, and keep it to be used anew."""
+        ids = np.empty(count, np.int64)
+        handle = self._handle
+        if handle is not None:
+            handle.ids.insert(0, ids)
+            handle.ids.pop()
+        return ids
+
+    def _extend_rest(
+        self, ids: npt.NDArray[np.int64], stored: int, /, *rows: Any, **fields: Any
+    ) -> npt.NDArray[np.int64]:
+        """Store the rows behind the first ones, or look after the dead, all having been stored."""
+        if fields:
+            rows = self._in_order(rows, fields)
+        return self._extend_slowly(rows, NOTICE if stored == ids.size else stored, ids)
 
     def _in_order(self, row: tuple[Any, ...], fields: dict[str, Any]) -> tuple[Any, ...]:
         """Order values that were given by name."""

@@ -52,6 +52,24 @@ def heap_entries() -> tuple[int, int, int]:
     return put, get, gather
 
 
+@functools.cache
+def walk_entry(kernel: Any) -> int:
+    """
+    Compile or load a walk, and say where it is; 0 where it is not called this way.
+
+    Parameters
+    ----------
+    kernel : kernel
+        Of `kernels.walks`.
+    """
+    if not structure():
+        return 0
+    with compiling() as ready:
+        address = entry_address(kernel, 4)
+        ready(getattr(kernel, "__name__", ""))
+    return address
+
+
 class Calls:
     """
     Owns the entries of the kernels behind a buffer's methods.
@@ -61,19 +79,8 @@ class Calls:
     plain ones take addresses of arrays that Python has checked.
     """
 
-    def __init__(self, *, prioritized: bool) -> None:
-        with compiling() as ready:
-            self.object_add = _object(object_calls.object_add, 2)
-            ready("add")
-            self.object_extend = _object(object_calls.object_extend, 3)
-            ready("extend")
-            self.object_gather = _object(object_calls.object_gather, 2)
-            ready("gather")
-            if prioritized:
-                self.object_update = _object(object_calls.object_update, 3)
-                ready("update")
-            else:
-                self.object_update = _mismatch
+    def __init__(self) -> None:
+        self._reads_objects = bool(structure())
         self._draws: dict[Any, Callable[..., float]] = {}
 
     def draw(self, kernel: Any) -> Callable[..., float]:
@@ -89,45 +96,62 @@ class Calls:
             self._draws[kernel] = _plain(kernel, "handle", "words", "floats")
         return self._draws[kernel]
 
-    def object_draw(self, kernel: Any) -> Callable[..., float]:
+    def late(self, name: str) -> Callable[..., Any]:
         """
-        Give the entry of a sampler's kernel that reads a batch's objects itself.
+        Give an entry that is compiled when it is called first.
 
         Parameters
         ----------
-        kernel : kernel
-            Of a handle and a batch, as objects.
+        name : str
+            Of one of the entries here.
         """
-        if kernel not in self._draws:
-            self._draws[kernel] = _object(kernel, 2)
-        return self._draws[kernel]
 
-    # Asked for seldom, and compiled only then.
+        def call(*arguments: Any) -> Any:
+            return getattr(self, name)(*arguments)
+
+        return call
+
+    # Compiled when they are asked for first.
+
+    @functools.cached_property
+    def object_add(self) -> Callable[..., int]:
+        """Store a row."""
+        return self._object(object_calls.object_add, 2)
+
+    @functools.cached_property
+    def object_extend(self) -> Callable[..., int]:
+        """Store rows."""
+        return self._object(object_calls.object_extend, 3)
+
+    @functools.cached_property
+    def object_draw(self) -> Callable[..., float]:
+        """Draw into a batch."""
+        return self._object(object_calls.object_draw, 2)
+
+    @functools.cached_property
+    def object_gather(self) -> Callable[..., int]:
+        """Gather what was drawn into a batch."""
+        return self._object(object_calls.object_gather, 2)
+
+    @functools.cached_property
+    def object_update(self) -> Callable[..., int]:
+        """Set priorities."""
+        return self._object(object_calls.object_update, 3)
 
     @functools.cached_property
     def object_check(self) -> Callable[..., int]:
         """Look whether a batch is one to draw into."""
-        return _object(object_calls.object_check, 2)
+        return self._object(object_calls.object_check, 2)
 
     @functools.cached_property
     def object_extend_long(self) -> Callable[..., int]:
         """As object_extend, without the interpreter's lock."""
-        return _object(object_calls.object_extend, 3, nogil=True)
+        return self._object(object_calls.object_extend, 3, nogil=True)
 
     @functools.cached_property
     def object_gather_long(self) -> Callable[..., int]:
         """As object_gather, without the interpreter's lock."""
-        return _object(object_calls.object_gather, 2, nogil=True)
-
-    @functools.cached_property
-    def object_view(self) -> Callable[..., int]:
-        """Gather what a view makes of slots."""
-        return _object(object_calls.object_view, 3)
-
-    @functools.cached_property
-    def object_view_long(self) -> Callable[..., int]:
-        """As object_view, without the interpreter's lock."""
-        return _object(object_calls.object_view, 3, nogil=True)
+        return self._object(object_calls.object_gather, 2, nogil=True)
 
     @functools.cached_property
     def view_gather(self) -> Callable[..., int]:
@@ -147,7 +171,7 @@ class Calls:
     @functools.cached_property
     def object_step(self) -> Callable[..., int]:
         """Store the row of one step."""
-        return _object(object_steps.object_step, 2)
+        return self._object(object_steps.object_step, 2)
 
     @functools.cached_property
     def rows_step(self) -> Callable[..., int]:
@@ -162,7 +186,7 @@ class Calls:
     @functools.cached_property
     def object_spread(self) -> Callable[..., int]:
         """Store a row a stream."""
-        return _object(object_steps.object_spread, 3)
+        return self._object(object_steps.object_spread, 3)
 
     @functools.cached_property
     def rows_add(self) -> Callable[..., int]:
@@ -229,34 +253,28 @@ class Calls:
         """Update priorities at an address that Python knows."""
         return _plain(walk_update.priorities_update, "handle", "words", "int", "int")
 
+    def _object(
+        self, kernel: Any, objects_taken: int, *, nogil: bool = False
+    ) -> Callable[..., int]:
+        if not self._reads_objects:
+            return _mismatch
+        signature = None
+        if not INTERPRETED:
+            signature = (objects.object_type,) * objects_taken
+        with compiling() as ready:
+            entry = entry_point(kernel, signature, nogil=nogil)
+            ready(getattr(kernel, "__name__", ""))
+        return entry
+
 
 @functools.cache
-def load_calls(*, prioritized: bool) -> Calls:
-    """
-    Compile or load the kernels that a buffer needs.
-
-    Parameters
-    ----------
-    prioritized : bool
-        Whether the buffer keeps priorities.
-    """
-    return Calls(prioritized=prioritized)
+def load_calls() -> Calls:
+    """Give the entries, the same to every buffer."""
+    return Calls()
 
 
 def _mismatch(*_: Any) -> int:
     return MISMATCH
-
-
-def _object(kernel: Any, objects_taken: int, *, nogil: bool = False) -> Callable[..., int]:
-    if not structure():
-        return _mismatch
-    signature = None
-    if not INTERPRETED:
-        signature = (objects.object_type,) * objects_taken
-    with compiling() as ready:
-        entry = entry_point(kernel, signature, nogil=nogil)
-        ready(getattr(kernel, "__name__", ""))
-    return entry
 
 
 def _plain(kernel: Any, *arguments: str) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """The handle: the words that tell the composed kernels all about a block."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from kernels import handle as words
 from kernels import heap as heap_words
 from kernels import view as view_words
+from kernels import walks
 from kernels.dictionary import WORDS as DICTIONARY_WORDS
 from kernels.dictionary import dictionary_fits
 from kernels.jit import interpreted
@@ -27,9 +29,13 @@ from kernels.rows import (
 )
 from kernels.tree import tree_levels
 from replay.memory.block import Block
-from replay.memory.calls import heap_entries, structure
+from replay.memory.calls import heap_entries, structure, walk_entry
 from replay.memory.layout import Layout
 from replay.memory.window import STEP
+
+#: Batches of a size, or arrays of ids, that are kept to be used anew: one that is held while the
+#: next one is drawn, that one, and one to spare.
+KEPT = 3
 
 
 class Handle(np.ndarray):
@@ -43,12 +49,24 @@ class Handle(np.ndarray):
     memory: Any
     #: Arrays that words of it point at, of this process.
     kept: tuple[Any, ...] = ()
+    #: Batches and arrays of ids that were given out; their lists stay where they are.
+    batches: list[Any]
+    ids: list[Any]
 
     def twin(self) -> "Handle":
         """Copy it: the same block, and words that may be changed."""
         handle: Handle = self.copy()
         handle.memory, handle.kept = self.memory, self.kept
+        # Nothing is drawn by it before it is told how, and nobody is in a kernel by it.
+        for word in (words.DRAW, words.BATCHES, words.BUSY):
+            handle[word] = 0
+        handle.keep_ids()
         return handle
+
+    def keep_ids(self) -> None:
+        """Have arrays of ids that nobody holds any more used anew."""
+        self.ids = [None] * KEPT
+        self[words.IDS] = id(self.ids)
 
 
 def make_handle(block: Block, number: int) -> Handle:
@@ -103,6 +121,18 @@ def make_handle(block: Block, number: int) -> Handle:
         line[SCALAR] = id(field.dtype.type)
         line[NDIM] = len(field.shape)
         line[DIMS : DIMS + len(field.shape)] = field.shape
+        handle[words.ROW_BYTES] += field.nbytes
+    names = [sys.intern(name) for name in fields]
+    known = np.array([id(name) for name in names], np.int64)
+    handle.kept = (np.array(names, object), known)
+    handle[words.NAMES] = known.ctypes.data
+    handle.keep_ids()
+    if structure():
+        handle[words.GATHER] = walk_entry(walks.enter_view if layout.view else walks.enter_gather)
+        if not layout.view:
+            handle[words.ADD] = walk_entry(walks.enter_add)
+        if "tree" in layout.parts:
+            handle[words.UPDATE] = walk_entry(walks.enter_update)
     if layout.room:
         _set_heap(handle, block, plan)
     if layout.view:

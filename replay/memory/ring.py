@@ -70,7 +70,7 @@ class Ring:
         self.fields = block.layout.schema.fields
         self.limiter = RateLimiter.read(block.layout.limiter, block.layout.capacity)
         check_words(block.layout, block.part("control"), block.part("heads"), self._shown())
-        self.calls = load_calls(prioritized="tree" in block.layout.parts)
+        self.calls = load_calls()
         self.members = Members(block)
         self._join()
         self._durability = None if block.path is None or block.named else self._begin(force)
@@ -78,6 +78,7 @@ class Ring:
         self._others: list[weakref.ref[Handle]] = []
         self._heads = block.part("heads")
         self._running: list[None] = []
+        self._leaving: list[Handle] = []
         self._closed = False
         self._lost = ""
         self._next_look = 0.0
@@ -487,8 +488,15 @@ class Ring:
             return call(*arguments)
         finally:
             self._running.pop()
-            if self._closed and not self._running:
-                self.block.close()
+            self.leave()
+
+    def leave(self) -> None:
+        """Let a closed block go, once nobody is inside a kernel any more."""
+        if self._closed and not self._running:
+            if any(handle[words.BUSY] for handle in self._leaving):
+                return
+            self._leaving = []
+            self.block.close()
 
     def look_after(self, handle: Handle, *, now: bool = False) -> None:
         """
@@ -553,6 +561,8 @@ class Ring:
     def after_fork(self) -> None:
         """Become a member of its own in a child, which has inherited the parent's handles."""
         self._running.clear()
+        for handle in (*self._leaving, *self._handles()):
+            handle[words.BUSY] = 0
         # Another thread of the parent may have been at it.
         self._repairing = threading.Lock()
         if self._closed:
@@ -604,14 +614,14 @@ class Ring:
         if self._closed:
             return
         self._closed = True
-        for handle in self._handles():
+        self._leaving = self._handles()
+        for handle in self._leaving:
             handle[words.OPEN] = 0
         # A handle of no block: the old one keeps the memory mapped for kernels still inside.
         self.handle = self.handle.copy()
         self.handle.memory = None
         self._heads = self._heads.copy()
-        if not self._running:
-            self.block.close()
+        self.leave()
 
 
 def count_rows(fields: dict[str, Field], values: tuple[Any, ...]) -> int:

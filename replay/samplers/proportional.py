@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
-from kernels.object_calls import object_draw_proportional
 from kernels.priorities import HEADROOM
 from kernels.walk_draw import draw_proportional
 from kernels.walk_newest import newest_put_proportional
+from kernels.walks import enter_proportional
 from replay.errors import InputError
 from replay.memory.handle import Handle
 from replay.samplers.sampler import Sampler
@@ -161,9 +161,9 @@ class Proportional(Sampler):
         return draw_proportional
 
     @property
-    def object_kernel(self) -> Any:
-        """The kernel that draws into a batch's objects."""
-        return object_draw_proportional
+    def walk(self) -> Any:
+        """The same as an entry."""
+        return enter_proportional
 
     @property
     def newest_kernel(self) -> Any:

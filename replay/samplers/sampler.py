@@ -53,8 +53,8 @@ class Sampler(abc.ABC):
         """The kernel that draws: of a handle, slots and weights, the latter two written."""
 
     @property
-    def object_kernel(self) -> Any:
-        """The same of a handle and a batch, as objects; None where there is none."""
+    def walk(self) -> Any:
+        """The same as an entry of `kernels.walks`; None where there is none."""
         return None
 
     @property
@@ -70,8 +70,8 @@ class Sampler(abc.ABC):
         ----------
         ring : Ring
         """
-        if self.object_kernel is not None:
-            return ring.calls.object_draw(self.object_kernel)
+        if self.walk is not None:
+            return ring.calls.late("object_draw")
         check, draw = ring.calls.object_check, self.plain(ring)
 
         def draw_checked(handle: Any, batch: Any) -> float:

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from kernels.object_calls import object_draw_uniform
 from kernels.walk_distinct import KEPT, draw_distinct
 from kernels.walk_draw import draw_uniform
 from kernels.walk_newest import newest_put
+from kernels.walks import enter_uniform
 from replay.errors import InputError
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
@@ -75,9 +75,9 @@ class Uniform(Sampler):
         return draw_uniform if self.replace else draw_distinct
 
     @property
-    def object_kernel(self) -> Any:
-        """The kernel that draws into a batch's objects."""
-        return object_draw_uniform if self.replace else None
+    def walk(self) -> Any:
+        """The same as an entry."""
+        return enter_uniform if self.replace else None
 
     @property
     def newest_kernel(self) -> Any:

@@ -33,7 +33,7 @@ class Rows:
         self.batch: Schema = ring.layout.schema
         fields = ring.fields.values()
         self.dtypes = tuple(np.dtype((field.dtype, field.shape)) for field in fields)
-        self.entry: Callable[[Any, Any], int] = ring.calls.object_gather
+        self.entry: Callable[[Any, Any], int] = ring.calls.late("object_gather")
 
     @property
     def entry_long(self) -> Callable[[Any, Any], int]:

@@ -1,5 +1,6 @@
 """Windows of a log of steps: what is gathered where there is a view."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,8 @@ class Windows:
         view = recipe.words(layout.schema)
         self._words = NOTES + int(view[LANES])
         set_view(handle, layout, view)
-        self._entry = ring.calls.object_view
+        #: Copies what the view makes of slots into a batch, and turns its slots into ids.
+        self.entry: Callable[[Any, Any], int] = ring.calls.late("object_gather")
         #: What completes a batch whose rows are whole; None: nothing is left to do.
         self.complete: Rewards | None = None
         #: Why no batch can be drawn; "" where batches can.
@@ -72,39 +74,10 @@ class Windows:
             else:
                 self.complete = Rewards(recipe.relabel.reward, recipe, layout.schema)
 
-    def entry(self, handle: Any, batch: Any) -> int:
-        """
-        Copy what the view makes of slots into a batch, and turn its slots into ids.
-
-        Parameters
-        ----------
-        handle : Handle
-        batch : tuple
-            Its arrays are written.
-
-        Returns
-        -------
-        int
-            How many rows were missed, or a code.
-        """
-        scratch = np.empty(min(len(batch[-1]), MOST_ROWS) * self._words, np.int64)
-        return self._entry(handle, batch, scratch)
-
-    def entry_long(self, handle: Any, batch: Any) -> int:
-        """
-        As `entry`, without the interpreter's lock.
-
-        Parameters
-        ----------
-        handle : Handle
-        batch : tuple
-
-        Returns
-        -------
-        int
-        """
-        scratch = np.empty(min(len(batch[-1]), MOST_ROWS) * self._words, np.int64)
-        return self._ring.calls.object_view_long(handle, batch, scratch)
+    @property
+    def entry_long(self) -> Callable[[Any, Any], int]:
+        """As `entry`, without the interpreter's lock."""
+        return self._ring.calls.object_gather_long
 
     def gather(
         self, handle: Handle, slots: npt.NDArray[np.int64], columns: tuple[npt.NDArray[Any], ...]

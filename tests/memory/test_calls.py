@@ -21,11 +21,9 @@ def test_where_they_are_not_every_object_kernel_gives_way(prioritized):
         sampler = replay.Proportional() if prioritized else replay.Uniform()
         with opened("private", 10, {"x": float}, sampler=sampler) as buffer:
             entries = buffer._ring.calls
-            for name in ("object_add", "object_extend", "object_gather"):
-                assert getattr(entries, name)(None, None) == MISMATCH
-            assert entries.object_draw(sampler.object_kernel)(None, None) == MISMATCH
-            assert entries.object_extend_long(None, None) == MISMATCH
-            assert entries.object_gather_long(None, None) == MISMATCH
+            for name in ("add", "extend", "draw", "gather", "extend_long", "gather_long"):
+                assert getattr(entries, f"object_{name}")(None, None) == MISMATCH
+                assert entries.late(f"object_{name}")(None, None) == MISMATCH
             buffer.add(1.5)
             assert buffer.sample(2).x.tolist() == [1.5, 1.5]
 
