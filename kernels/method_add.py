@@ -3,7 +3,7 @@
 import numpy as np
 
 from kernels.addresses import address_of, load_int64, stack_integers, stack_page
-from kernels.codes import HELD_BACK
+from kernels.codes import HELD_BACK, MISMATCH
 from kernels.entries import call_4
 from kernels.handle import (
     ADD,
@@ -11,6 +11,7 @@ from kernels.handle import (
     IDS,
     LIMITS,
     NOTICED,
+    OPEN,
     ROW_BYTES,
     handle_at,
     handle_plan,
@@ -134,6 +135,53 @@ def ids_array(handle: np.ndarray, me: int, count: int) -> int:
 
 
 @kernel
+def extend_plainly(handle: np.ndarray, me: int, arguments: int, count: int, names: int) -> int:
+    """
+    Store many rows, by a handle that the caller holds.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    me, arguments, count, names : int
+        As method_extend.
+
+    Returns
+    -------
+    int
+        As method_extend; MISMATCH, nothing having been done, where Python has to look.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: as method_extend.
+    Errors: as method_extend.
+    Sharing: as method_extend.
+    Source: own.
+    """
+    if handle[ADD] == 0:
+        return MISMATCH
+    sources = stack_integers()
+    rows = rows_sources(handle, arguments, count, names, -1, sources)
+    if rows < 1 or rows * handle[ROW_BYTES] > LONG:
+        return MISMATCH
+    ids = ids_array(handle, me, rows)
+    if ids == 0:
+        return 0
+    if handle[OPEN] == 0 or (handle[LIMITS] != 0 and insert_claim(handle, rows) == HELD_BACK):
+        drop_reference(ids)
+        return MISMATCH
+    at = address_of(handle)
+    stored = call_4(handle[ADD], at, address_of(sources), rows, array_data(ids))
+    if stored == rows and handle[NOTICED] == 0:
+        return ids
+    so_many = new_integer(stored)
+    if so_many == 0:
+        drop_reference(ids)
+        return 0
+    return method_python(word(EXTEND_REST), me, ids, so_many, arguments, count, names)
+
+
+@kernel
 def method_extend(me: int, arguments: int, count: int, names: int) -> int:
     """
     Store many rows: `extend` of buffers and writers.
@@ -158,24 +206,11 @@ def method_extend(me: int, arguments: int, count: int, names: int) -> int:
     """
     owner = method_owner(me)
     if owner != 0:
+        # What makes the array of ids may close the buffer, which takes the handle from it.
+        take_reference(owner)
         handle = handle_at(array_data(owner))
-        sources = stack_integers()
-        rows = 0
-        if handle[ADD] != 0:
-            rows = rows_sources(handle, arguments, count, names, -1, sources)
-        if 0 < rows and rows * handle[ROW_BYTES] <= LONG:
-            ids = ids_array(handle, me, rows)
-            if ids == 0:
-                return 0
-            if handle[LIMITS] == 0 or insert_claim(handle, rows) != HELD_BACK:
-                at = address_of(handle)
-                stored = call_4(handle[ADD], at, address_of(sources), rows, array_data(ids))
-                if stored == rows and handle[NOTICED] == 0:
-                    return ids
-                so_many = new_integer(stored)
-                if so_many == 0:
-                    return 0
-                rest = word(EXTEND_REST)
-                return method_python(rest, me, ids, so_many, arguments, count, names)
-            drop_reference(ids)
+        ids = extend_plainly(handle, me, arguments, count, names)
+        drop_reference(owner)
+        if ids != MISMATCH:
+            return ids
     return method_python(word(EXTEND), me, 0, 0, arguments, count, names)

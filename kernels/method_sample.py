@@ -223,54 +223,98 @@ def batch_find(handle: np.ndarray, me: int, found: np.ndarray, targets: np.ndarr
 
 
 @kernel
-def batch_gather(
-    handle: np.ndarray, me: int, owner: int, targets: np.ndarray, slots: int, count: int
-) -> int:
+def walk_run(handle: np.ndarray, me: int, walk: int, first: int, second: int, count: int) -> int:
     """
-    Copy drawn rows into a batch, a long one without the interpreter's lock.
+    Take a walk of a batch, that of a large one without the interpreter's lock.
 
     Parameters
     ----------
     handle : (words,) int64
     me : int
         Whose batch it is.
-    owner : int
-        Address of the handle's object.
-    targets : (64,) int64
-        Addresses of the batch's arrays, *written*.
-    slots : int
-        Address of slots, *written*.
+    walk : int
+        Address of an entry.
+    first, second : int
+        What it takes between the handle and the count.
     count : int
+        Rows of the batch.
 
     Returns
     -------
     int
-        As rows_gather.
+        What the walk gives.
 
     Notes
     -----
-    Units: as rows_gather.
-    Cost: as rows_gather.
-    Errors: as rows_gather.
-    Sharing: a block that another thread closes meanwhile is let go by the last who leaves it.
+    Units: none.
+    Cost: that of the walk.
+    Errors: as returned.
+    Sharing: a block that another thread closes meanwhile is let go by the last who leaves it; its
+    memory stays for as long as the caller holds the handle.
     Source: own.
     """
     at = address_of(handle)
-    to = address_of(targets)
     if count * handle[BATCH_BYTES] <= LONG:
-        return call_4(handle[GATHER], at, to, slots, count)
-    take_reference(owner)
+        return call_4(walk, at, first, second, count)
     handle[BUSY] += 1
     state = lock_release()
-    missed = call_4(handle[GATHER], at, to, slots, count)
+    given = call_4(walk, at, first, second, count)
     lock_acquire(state)
     handle[BUSY] -= 1
     if handle[OPEN] == 0:
         left = method_python(word(LEFT), me, 0, 0, 0, 0, 0)
         if left != 0:
             drop_reference(left)
-    drop_reference(owner)
-    return missed
+    return given
+
+
+@kernel
+def sample_plainly(handle: np.ndarray, me: int, arguments: int, count: int, names: int) -> int:
+    """
+    Draw a batch, by a handle that the caller holds.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+    me, arguments, count, names : int
+        As method_sample.
+
+    Returns
+    -------
+    int
+        As method_sample; MISMATCH where Python has to look at the arguments.
+
+    Notes
+    -----
+    Units: rows.
+    Cost: as method_sample.
+    Errors: as method_sample.
+    Sharing: as method_sample.
+    Source: own.
+    """
+    found = stack_integers()
+    targets = stack_integers()
+    if handle[BATCHES] == 0 or handle[OPEN] == 0:
+        return MISMATCH
+    if not sample_arguments(handle, arguments, count, names, found):
+        return MISMATCH
+    batch = batch_find(handle, me, found, targets)
+    if batch == 0 or batch == MISMATCH:
+        return batch
+    if handle[OPEN] == 0:
+        # Closed while Python made the batch.
+        drop_reference(batch)
+        return MISMATCH
+    rows = found[ROWS_WANTED]
+    outputs = handle_outputs(handle).shape[0]
+    slots = targets[outputs + 1]
+    drawn = walk_run(handle, me, handle[DRAW], slots, targets[outputs], rows)
+    missed = -1
+    if drawn > 0:
+        missed = walk_run(handle, me, handle[GATHER], address_of(targets), slots, rows)
+    if missed == 0 and handle[NOTICED] == 0:
+        return batch
+    return sample_rest(me, batch, bits_float(drawn), missed, found[PATIENCE])
 
 
 @kernel
@@ -296,33 +340,16 @@ def method_sample(me: int, arguments: int, count: int, names: int) -> int:
     Sharing: any number of readers beside writers.
     Source: own.
     """
-    found = stack_integers()
-    targets = stack_integers()
     owner = method_owner(me)
-    if owner == 0:
-        return method_python(word(SAMPLE), me, 0, 0, arguments, count, names)
-    handle = handle_at(array_data(owner))
-    if (
-        handle[BATCHES] == 0
-        or handle[OPEN] == 0
-        or not sample_arguments(handle, arguments, count, names, found)
-    ):
-        return method_python(word(SAMPLE), me, 0, 0, arguments, count, names)
-    batch = batch_find(handle, me, found, targets)
-    if batch == 0:
-        return 0
-    if batch == MISMATCH:
-        return method_python(word(SAMPLE), me, 0, 0, arguments, count, names)
-    rows = found[ROWS_WANTED]
-    outputs = handle_outputs(handle).shape[0]
-    slots = targets[outputs + 1]
-    drawn = call_4(handle[DRAW], address_of(handle), slots, targets[outputs], rows)
-    missed = -1
-    if drawn > 0:
-        missed = batch_gather(handle, me, owner, targets, slots, rows)
-    if missed == 0 and handle[NOTICED] == 0:
-        return batch
-    return sample_rest(me, batch, bits_float(drawn), missed, found[PATIENCE])
+    if owner != 0:
+        # Whoever closes the buffer meanwhile, another thread or what Python calls, takes the
+        # handle from it.
+        take_reference(owner)
+        batch = sample_plainly(handle_at(array_data(owner)), me, arguments, count, names)
+        drop_reference(owner)
+        if batch != MISMATCH:
+            return batch
+    return method_python(word(SAMPLE), me, 0, 0, arguments, count, names)
 
 
 @kernel

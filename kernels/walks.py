@@ -11,9 +11,12 @@ from kernels.codes import MISMATCH
 from kernels.handle import FIELDS, STREAM, handle_at, handle_outputs, handle_view
 from kernels.interpreter import raw_free, raw_memory
 from kernels.jit import kernel
+from kernels.lifo import draw_lifo
 from kernels.power import float_bits
+from kernels.recent import draw_recent
 from kernels.view import LANES
 from kernels.walk_add import rows_add
+from kernels.walk_distinct import draw_distinct
 from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
 from kernels.walk_notes import NOTES
@@ -59,6 +62,27 @@ def enter_view(handle: int, targets: int, slots: int, count: int) -> int:
 def enter_uniform(handle: int, slots: int, weights: int, count: int) -> int:
     """Draw, see draw_uniform; what it gives as the bits of a float64."""
     drawn = draw_uniform(handle_at(handle), integers_at(slots, count), floats_at(weights, count))
+    return float_bits(np.float64(drawn))
+
+
+@kernel
+def enter_distinct(handle: int, slots: int, weights: int, count: int) -> int:
+    """Draw, see draw_distinct; what it gives as the bits of a float64."""
+    drawn = draw_distinct(handle_at(handle), integers_at(slots, count), floats_at(weights, count))
+    return float_bits(np.float64(drawn))
+
+
+@kernel
+def enter_recent(handle: int, slots: int, weights: int, count: int) -> int:
+    """Draw, see draw_recent; what it gives as the bits of a float64."""
+    drawn = draw_recent(handle_at(handle), integers_at(slots, count), floats_at(weights, count))
+    return float_bits(np.float64(drawn))
+
+
+@kernel
+def enter_lifo(handle: int, slots: int, weights: int, count: int) -> int:
+    """Draw, see draw_lifo; what it gives as the bits of a float64."""
+    drawn = draw_lifo(handle_at(handle), integers_at(slots, count), floats_at(weights, count))
     return float_bits(np.float64(drawn))
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from kernels.codes import TOO_FEW
 from kernels.lifo import draw_lifo
+from kernels.walks import enter_lifo
 from replay.errors import EmptyError, InputError
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
@@ -52,6 +53,11 @@ class Lifo(Sampler):
     def kernel(self) -> Any:
         """The kernel that draws."""
         return draw_lifo
+
+    @property
+    def walk(self) -> Any:
+        """The same as an entry."""
+        return enter_lifo
 
     @property
     def newest_kernel(self) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels.recent import ETA, SMALLEST, UPDATES, draw_recent
 from kernels.walk_newest import newest_put
+from kernels.walks import enter_recent
 from replay.errors import InputError
 from replay.memory.handle import Handle
 from replay.samplers.sampler import Sampler
@@ -99,6 +100,11 @@ class Recent(Sampler):
     def kernel(self) -> Any:
         """The kernel that draws."""
         return draw_recent
+
+    @property
+    def walk(self) -> Any:
+        """The same as an entry."""
+        return enter_recent
 
     @property
     def newest_kernel(self) -> Any:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from kernels.walk_distinct import KEPT, draw_distinct
 from kernels.walk_draw import draw_uniform
 from kernels.walk_newest import newest_put
-from kernels.walks import enter_uniform
+from kernels.walks import enter_distinct, enter_uniform
 from replay.errors import InputError
 from replay.memory.handle import Handle
 from replay.memory.ring import Ring
@@ -77,7 +77,7 @@ class Uniform(Sampler):
     @property
     def walk(self) -> Any:
         """The same as an entry."""
-        return enter_uniform if self.replace else None
+        return enter_uniform if self.replace else enter_distinct
 
     @property
     def newest_kernel(self) -> Any:
