@@ -37,6 +37,7 @@ are of this process; nothing of a handle is shared.
     BATCH_BYTES         of one row of a batch
     IDS                 as BATCHES, of arrays of ids
     ROW_BYTES           of one row that is added
+    FLAT                1: batches are flat tuples, of which Python makes what is given out
     BUSY                threads that are in a kernel without the interpreter's lock
     PLAN                from here FIELDS lines of 16 words, see `rows`
 
@@ -121,7 +122,8 @@ BATCH_BYTES = 76
 IDS = 77
 ROW_BYTES = 78
 BUSY = 79
-PLAN = 80
+FLAT = 80
+PLAN = 88
 
 READY = 0
 GENERATOR = 1

@@ -11,6 +11,7 @@ calls what is declared here, with the interpreter's lock held.
     NONE            address of None
     ADD ... LEFT    addresses of names, each a str: methods in Python that know how to go on
     BATCH_SIZE OUT TIMEOUT  the same, of arguments
+    DRESSED         the same, of the method that makes a batch of flat arrays
 
 The words are of this process. Machine code that was kept knows them by a symbol's name.
 """
@@ -37,9 +38,10 @@ LEFT = 12
 BATCH_SIZE = 13
 OUT = 14
 TIMEOUT = 15
+DRESSED = 16
 
-#: The words, (16,) int64.
-WORDS = np.zeros(16, np.int64)
+#: The words, (24,) int64.
+WORDS = np.zeros(24, np.int64)
 
 if INTERPRETED:
     # Python does not call kernels that are interpreted as its methods: memory is all they need.

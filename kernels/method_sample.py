@@ -12,6 +12,7 @@ from kernels.handle import (
     BUSY,
     DECAY,
     DRAW,
+    FLAT,
     GATHER,
     NOTICED,
     OPEN,
@@ -22,6 +23,7 @@ from kernels.handle import (
 )
 from kernels.interpreter import (
     BATCH_SIZE,
+    DRESSED,
     LEFT,
     NEW_BATCH,
     NONE,
@@ -193,7 +195,7 @@ def batch_find(handle: np.ndarray, me: int, found: np.ndarray, targets: np.ndarr
     wanted = found[ROWS_WANTED]
     batch = found[INTO]
     if batch != 0:
-        if load_int64(batch + TYPE) != handle[BATCH_TYPE]:
+        if load_int64(batch + TYPE) != handle[BATCH_TYPE] or handle[FLAT] != 0:
             return MISMATCH
         rows = object_batch(handle, batch, targets)
         if rows < 1 or (wanted != 0 and wanted != rows):
@@ -313,7 +315,9 @@ def sample_plainly(handle: np.ndarray, me: int, arguments: int, count: int, name
     if drawn > 0:
         missed = walk_run(handle, me, handle[GATHER], address_of(targets), slots, rows)
     if missed == 0 and handle[NOTICED] == 0:
-        return batch
+        if handle[FLAT] == 0:
+            return batch
+        return method_python(word(DRESSED), me, batch, 0, 0, 0, 0)
     return sample_rest(me, batch, bits_float(drawn), missed, found[PATIENCE])
 
 

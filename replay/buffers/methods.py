@@ -33,6 +33,7 @@ _NAMES = {
     interpreter.SAMPLE: "_plain_sample",
     interpreter.NEW_BATCH: "_new_batch",
     interpreter.SAMPLE_REST: "_sample_rest",
+    interpreter.DRESSED: "_dressed",
     interpreter.UPDATE: "_plain_update_priorities",
     interpreter.LEFT: "_left",
     interpreter.BATCH_SIZE: "batch_size",

@@ -76,9 +76,10 @@ class Reader(Handled):
         if sampler.walk is None or not handle[words.TYPE_ARRAY]:
             return
         handle[words.DRAW] = walk_entry(sampler.walk)
-        # Whatever has to be done to a batch in Python is done by the method in Python.
-        if not (self._nested or gatherer.complete or gatherer.lacks):
-            handle[words.BATCH_TYPE] = id(self._batch_type)
+        if not gatherer.lacks:
+            # Whatever Python has to do to a batch, it does to what kernels have filled.
+            handle[words.FLAT] = flat = self._nested or gatherer.complete is not None
+            handle[words.BATCH_TYPE] = id(tuple if flat else self._batch_type)
             handle[words.BATCH_BYTES] = self._batch_bytes
             handle.batches = [None] * KEPT
             handle[words.BATCHES] = id(handle.batches)
@@ -125,13 +126,8 @@ class Reader(Handled):
         """
         waiting = None if timeout is None else Waiting(timeout)
         if out is None:
-            # A shape of one size: of a tuple, or of nothing at all, NumPy would make a shape too.
-            rows: Any = (batch_size,)
             try:
-                if self._leads is None:
-                    flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
-                else:
-                    flat = self._led(batch_size)
+                flat = self._arrays(batch_size)
             except (AttributeError, TypeError, ValueError, MemoryError, OverflowError) as error:
                 if self._ring is None and self._await_fields(waiting, batch_size):
                     left = None if waiting is None else waiting.left
@@ -160,34 +156,41 @@ class Reader(Handled):
             self._complete_batch(self._complete, flat)
         if out is not None:
             return out
-        if self._nested:
-            return self._batch_type._make((*self._batch_schema.nest(flat[:-2]), *flat[-2:]))
-        return tuple.__new__(self._batch_type, flat)
+        return self._typed(flat)
 
     # What compiled methods call, by these names.
     _plain_sample = sample
 
     def _new_batch(self, batch_size: int) -> Any:
         """Make a batch to draw into, and keep it to be used anew once nobody holds it."""
-        rows: Any = (batch_size,)
         try:
-            if self._leads is None:
-                flat = tuple([np.empty(rows, dtype) for dtype in self._dtypes])
-            else:
-                flat = self._led(batch_size)
+            flat = self._arrays(batch_size)
         except (ValueError, MemoryError, OverflowError) as error:
             return self._refuse_sample(batch_size, error)
-        batch = tuple.__new__(self._batch_type, flat)
-        if batch_size * self._batch_bytes <= LARGEST_KEPT and self._handle is not None:
-            self._handle.batches.insert(0, batch)
-            self._handle.batches.pop()
+        handle = self._handle
+        batch = flat if handle is not None and handle[words.FLAT] else self._typed(flat)
+        if batch_size * self._batch_bytes <= LARGEST_KEPT and handle is not None:
+            handle.batches.insert(0, batch)
+            handle.batches.pop()
         return batch
 
     def _sample_rest(self, batch: Any, drawn: float, missed: int, timeout: Any) -> Any:
         """Bring a batch to its end that was not drawn or gathered at the first try."""
         waiting = None if timeout is None else Waiting(timeout)
         self._sample_slowly(tuple(batch), drawn, missed, waiting)
-        return batch
+        return batch if type(batch) is self._batch_type else self._dressed(batch)
+
+    def _dressed(self, flat: tuple[npt.NDArray[Any], ...]) -> Any:
+        """Make of arrays that are filled what is given out."""
+        if self._complete is not None:
+            self._complete_batch(self._complete, flat)
+        return self._typed(flat)
+
+    def _typed(self, flat: tuple[npt.NDArray[Any], ...]) -> Any:
+        """Make a batch of its arrays, nested as its rows are."""
+        if self._nested:
+            return self._batch_type._make((*self._batch_schema.nest(flat[:-2]), *flat[-2:]))
+        return tuple.__new__(self._batch_type, flat)
 
     def _left(self) -> None:
         """Let a block go that another thread has closed while a batch was copied."""
@@ -241,8 +244,8 @@ class Reader(Handled):
             return (self._leads[place], *shape)
         return shape
 
-    def _led(self, rows: Any) -> tuple[npt.NDArray[Any], ...]:
-        """Make the arrays of a batch of which some have an axis before that of its rows."""
+    def _arrays(self, rows: Any) -> tuple[npt.NDArray[Any], ...]:
+        """Make the arrays of a batch; some may have an axis before that of its rows."""
         return tuple(
             np.empty(self._shape(rows, place), dtype.base)
             for place, dtype in enumerate(self._dtypes)
@@ -371,7 +374,7 @@ class Reader(Handled):
             _refuse_damaged(ids)
             again_ids = np.empty(places.size, np.int64)
             again_weights = np.empty(places.size, np.float32)
-            rows = self._led(places.size)[:-2]
+            rows = self._arrays(places.size)[:-2]
             self._sampler.draw_again(ring, again_ids, again_weights, drawn, handle, ids)
             missed = self._gatherer.gather(handle, again_ids, rows)
             ids[places], weights[places] = again_ids, again_weights

@@ -547,3 +547,24 @@ def test_a_buffer_that_is_closed_while_long_batches_are_copied(sampler):
         assert wrong == []
         assert buffer._ring._leaving == []
         assert block.memory is None or block.memory.base is None or not block.held.created
+
+
+def test_nested_and_ragged_batches_are_used_anew_too_and_not_while_anybody_holds_a_part():
+    fields = {"obs": {"at": (np.float32, (2,)), "cloud": replay.Field(int, (None,), longest=4)}}
+    with replay.ReplayBuffer(8, fields, seed=1) as buffer:
+        for number in range(8):
+            buffer.add(obs={"at": np.full(2, number), "cloud": [number] * (number % 5)})
+        seen, held = set(), []
+        for turn in range(20):
+            batch = buffer.sample(6)
+            seen.add(batch["obs/at"].ctypes.data)
+            assert (batch["obs/at"][:, 0] == batch.ids).all()
+            wanted = [[int(number)] * (int(number) % 5) for number in batch.ids]
+            assert [row.tolist() for row in batch["obs/cloud"].tolist()] == wanted
+            if turn >= 10:
+                held.append((batch["obs/cloud"].values, batch["obs/cloud"].values.copy()))
+            del batch
+        assert len(seen) < 20
+        assert all((part == before).all() for part, before in held)
+        into = buffer.sample(6)
+        assert buffer.sample(out=into) is into
