@@ -20,16 +20,18 @@ Addresses are of this process: a plan is made anew wherever a block is mapped.
 import numpy as np
 
 from kernels.addresses import (
-    STACK,
+    PAGE,
     address_of,
     copy,
     copy_32,
     copy_any,
+    integers_at,
     load_int32,
     load_int64,
     load_uint8,
     prefetch,
     stack_integers,
+    stack_page,
     store_int32,
     store_int64,
     store_uint8,
@@ -55,6 +57,12 @@ KINDS = (
     "|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8", "<c8",
     "<c16",
 )  # fmt: skip
+
+#: Rows that are copied at a time, and how many rows before its turn a row's lines are asked for.
+AT_ONCE = 32
+AHEAD = 16
+#: Words of the widest record that is copied whole before its fields are.
+STAGED = 64
 
 #: What `rows_get` leaves in place of an id whose row was not whole.
 MISSED = -1
@@ -86,6 +94,49 @@ def rows_plan(plan: np.ndarray, field: int, column: np.ndarray) -> None:
     plan[field, ADDRESS] = address_of(column)
     plan[field, STRIDE] = size
     plan[field, SIZE] = size
+
+
+@kernel
+def copy_many(to: int, step: int, source: int, stride: int, size: int, count: int) -> None:
+    """
+    Copy pieces of one size, with the switch on it outside the loop.
+
+    Parameters
+    ----------
+    to : int
+        Address of the first piece's place, *written*.
+    step : int
+        From one place to the next.
+    source : int
+        Address of the first piece.
+    stride : int
+        From one piece to the next.
+    size : int
+    count : int
+
+    Notes
+    -----
+    Units: bytes.
+    Cost: O(count * size).
+    Errors: none; addresses are trusted.
+    Sharing: as copy.
+    Source: own.
+    """
+    if size == 4:
+        for here in range(count):
+            store_int32(to + here * step, load_int32(source + here * stride))
+    elif size == 8:
+        for here in range(count):
+            store_int64(to + here * step, load_int64(source + here * stride))
+    elif size == 1:
+        for here in range(count):
+            store_uint8(to + here * step, load_uint8(source + here * stride))
+    elif size == 32:
+        for here in range(count):
+            copy_32(to + here * step, source + here * stride)
+    else:
+        for here in range(count):
+            copy(to + here * step, source + here * stride, size)
 
 
 @kernel
@@ -155,21 +206,8 @@ def rows_put_many(plan: np.ndarray, sources: np.ndarray, row: int, slot: int, co
         source = sources[field] + row * size
         if size == stride:
             copy_any(to, source, count * size)
-        elif size == 4:
-            for here in range(count):
-                store_int32(to + here * stride, load_int32(source + here * 4))
-        elif size == 8:
-            for here in range(count):
-                store_int64(to + here * stride, load_int64(source + here * 8))
-        elif size == 1:
-            for here in range(count):
-                store_uint8(to + here * stride, load_uint8(source + here))
-        elif size == 32:
-            for here in range(count):
-                copy_32(to + here * stride, source + here * 32)
         else:
-            for here in range(count):
-                copy(to + here * stride, source + here * size, size)
+            copy_many(to, stride, source, size, size, count)
         fault_point(COPYING)
 
 
@@ -192,19 +230,51 @@ def rows_prefetch(plan: np.ndarray, records: np.ndarray, slot: int) -> None:
     Sharing: reads nothing.
     Source: own.
     """
+    record_prefetch(records, slot)
+    for field in range(plan.shape[0]):
+        if not field_packed(plan, records, field):
+            column_prefetch(plan, field, slot)
+
+
+@kernel
+def column_prefetch(plan: np.ndarray, field: int, slot: int) -> None:
+    """Ask for the first lines of a row of a wide column."""
+    start = plan[field, ADDRESS] + slot * plan[field, STRIDE]
+    prefetch(start)
+    prefetch(start + min(plan[field, SIZE] - 1, 64))
+
+
+@kernel
+def record_prefetch(records: np.ndarray, slot: int) -> None:
+    """
+    Ask for the lines of a record.
+
+    Parameters
+    ----------
+    records : (slots, width) int64
+    slot : int
+
+    Notes
+    -----
+    Units: lines of 64 bytes.
+    Cost: a prefetch for every 64 bytes begun, and one for the last line.
+    Errors: none.
+    Sharing: reads nothing.
+    Source: own.
+    """
     width = records.shape[1] * 8
-    start = address_of(records) + slot * width
-    line = start
-    while line < start + width:
+    line = address_of(records) + slot * width
+    last = line + width - 1
+    while line < last:
         prefetch(line)
         line += 64
-    prefetch(start + width - 1)
-    for field in range(plan.shape[0]):
-        # A packed field's first bytes lie in the first record; its lines were asked for already.
-        if not 0 <= plan[field, ADDRESS] - address_of(records) < width:
-            start = plan[field, ADDRESS] + slot * plan[field, STRIDE]
-            prefetch(start)
-            prefetch(start + min(plan[field, SIZE] - 1, 64))
+    prefetch(last)
+
+
+@kernel
+def field_packed(plan: np.ndarray, records: np.ndarray, field: int) -> bool:
+    """Say whether a field lies in the records: its first bytes do in the first one."""
+    return 0 <= plan[field, ADDRESS] - address_of(records) < records.shape[1] * 8
 
 
 @kernel
@@ -235,21 +305,97 @@ def rows_field(
     Sharing: as rows_get.
     Source: own.
     """
+    # By positions from 0 on: of others the compiler would ask whether they are below 0.
+    here = integers_at(address_of(slots) + first * 8, count)
+    to += first * size
     if size == 4:
-        for row in range(first, first + count):
-            store_int32(to + row * 4, load_int32(base + slots[row] * stride))
+        for row in range(count):
+            store_int32(to + row * 4, load_int32(base + here[row] * stride))
     elif size == 8:
-        for row in range(first, first + count):
-            store_int64(to + row * 8, load_int64(base + slots[row] * stride))
+        for row in range(count):
+            store_int64(to + row * 8, load_int64(base + here[row] * stride))
     elif size == 1:
-        for row in range(first, first + count):
-            store_uint8(to + row, load_uint8(base + slots[row] * stride))
+        for row in range(count):
+            store_uint8(to + row, load_uint8(base + here[row] * stride))
     elif size == 32:
-        for row in range(first, first + count):
-            copy_32(to + row * 32, base + slots[row] * stride)
+        for row in range(count):
+            copy_32(to + row * 32, base + here[row] * stride)
     else:
-        for row in range(first, first + count):
-            copy(to + row * size, base + slots[row] * stride, size)
+        for row in range(count):
+            copy(to + row * size, base + here[row] * stride, size)
+
+
+@kernel
+def record_copy(to: int, source: int, width: int) -> None:
+    """
+    Copy a record.
+
+    Parameters
+    ----------
+    to : int
+        Address, *written*.
+    source : int
+        Address.
+    width : int
+        Bytes, a multiple of 8, above 0.
+
+    Notes
+    -----
+    Units: bytes.
+    Cost: a move for every 32 bytes begun; the last ones of them overlap.
+    Errors: none; addresses are trusted.
+    Sharing: as copy.
+    Source: own.
+    """
+    done = 0
+    while done < width - 32:
+        copy_32(to + done, source + done)
+        done += 32
+    if width >= 32:
+        copy_32(to + width - 32, source + width - 32)
+    else:
+        while done < width:
+            store_int64(to + done, load_int64(source + done))
+            done += 8
+
+
+@kernel
+def rows_stage(
+    records: np.ndarray, slots: np.ndarray, ahead: np.ndarray, page: int, words: np.ndarray
+) -> None:
+    """
+    Copy the records of several slots, and ask for those of others.
+
+    Parameters
+    ----------
+    records : (slots, width) int64
+    slots : (n,) int64
+    ahead : (m,) int64
+        Slots whose turn comes later, n or fewer.
+    page : int
+        Address of n records that are *written*; 0: none are copied, their words are looked at.
+    words : (64,) int64, written
+        The sequence words; 0 where a slot held no whole row.
+
+    Notes
+    -----
+    Units: records.
+    Cost: O(n * width).
+    Errors: none; addresses are trusted.
+    Sharing: as rows_get.
+    Source: own.
+    """
+    width = records.shape[1] * 8
+    for row in range(slots.size):
+        # One record at a time: the processor drops what it is asked for faster than it can fetch.
+        if row < ahead.size:
+            record_prefetch(records, ahead[row])
+        word = ring_read(records, slots[row])
+        if page != 0:
+            record_copy(page + row * width, address_of(records) + slots[row] * width, width)
+            if not ring_unchanged(records, slots[row], word):
+                word = 0
+        words[row] = word
 
 
 @kernel
@@ -293,31 +439,52 @@ def rows_get(
     Source: seqlock, as ring_take.
     """
     words = stack_integers()
+    page = stack_page()
+    base = address_of(records)
+    width = records.shape[1] * 8
+    staged = 0
+    most = AT_ONCE
+    if width <= STAGED * 8:
+        staged = address_of(page)
+        most = min(most, PAGE * 8 // width)
     missed = 0
+    soon = min(slots.size, AHEAD)
+    for row in range(soon):
+        record_prefetch(records, slots[row])
+    for field in range(plan.shape[0]):
+        if not field_packed(plan, records, field):
+            for row in range(soon):
+                column_prefetch(plan, field, slots[row])
     first = 0
     while first < slots.size:
-        count = min(slots.size - first, STACK)
-        for row in range(count):
-            rows_prefetch(plan, records, slots[first + row])
-        for row in range(count):
-            words[row] = ring_read(records, slots[first + row])
+        count = min(slots.size - first, most)
+        here = integers_at(address_of(slots) + first * 8, count)
+        left = min(max(slots.size - first - AHEAD, 0), count)
+        ahead = integers_at(address_of(here) + AHEAD * 8, left)
+        rows_stage(records, here, ahead, staged, words)
+        apart = staged == 0
         for field in range(plan.shape[0]):
-            rows_field(
-                targets[field],
-                plan[field, ADDRESS],
-                plan[field, STRIDE],
-                plan[field, SIZE],
-                slots,
-                first,
-                count,
-            )
+            at = plan[field, ADDRESS]
+            stride = plan[field, STRIDE]
+            size = plan[field, SIZE]
+            if staged != 0 and 0 <= at - base < width:
+                copy_many(
+                    targets[field] + first * size, size, staged + at - base, stride, size, count
+                )
+                continue
+            apart = True
+            for row in range(left):
+                column_prefetch(plan, field, ahead[row])
+            rows_field(targets[field], at, stride, size, slots, first, count)
         for row in range(count):
-            slot = slots[first + row]
-            if words[row] != 0 and ring_unchanged(records, slot, words[row]):
-                ticket = ring_ticket(words[row])
-                slots[first + row] = ticket if streams == 1 else ticket * streams + slot // rows
+            slot = here[row]
+            word = words[row]
+            # What was staged has been looked at again.
+            if word != 0 and (not apart or ring_unchanged(records, slot, word)):
+                ticket = ring_ticket(word)
+                here[row] = ticket if streams == 1 else ticket * streams + slot // rows
             else:
-                slots[first + row] = MISSED
+                here[row] = MISSED
                 missed += 1
         first += count
     return missed
