@@ -51,6 +51,8 @@ from kernels.tree import (
 from kernels.walk_leaf import leaf_exchange, leaf_swap
 from kernels.window import slot_whole
 
+#: How many rows before its turn a row's lines are asked for.
+AHEAD = 8
 #: Updates from which the two top levels are added once for all.
 BATCHED = 16
 
@@ -90,6 +92,15 @@ def priorities_read(
 
 
 @kernel
+def update_prefetch(
+    records: np.ndarray, tree: np.ndarray, levels: np.ndarray, slot: int
+) -> None:
+    """Ask for the lines that the update of a slot's priority reads and writes."""
+    prefetch(address_of(records) + slot * records.shape[1] * 8)
+    tree_prefetch(tree, levels, slot)
+
+
+@kernel
 def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, itemsize: int) -> int:
     """
     Set the priorities of rows by id; ids of rows that are gone are skipped and counted.
@@ -115,8 +126,8 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
     Notes
     -----
     Units: priorities before alpha.
-    Cost: O(log capacity) each; lines are asked for 64 rows at a time, and the two top levels are
-    added once a batch.
+    Cost: O(log capacity) each; lines are asked for some rows ahead, and the two top levels are added
+    once a batch.
     Errors: as returned.
     Sharing: any number of learners beside writers. A row that is overwritten between the look at
     its word and the exchange of its leaf is found by a second look, and the new row gets the
@@ -169,12 +180,15 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
             slot, ticket = ring_locate(ids[first + row], streams, rows)
             slots[row] = slot
             words[row] = ticket
-            prefetch(address_of(records) + slot * width * 8)
-            tree_prefetch(tree, levels, slot)
+        for row in range(min(count, AHEAD)):
+            update_prefetch(records, tree, levels, slots[row])
         priorities_read(priorities, itemsize, first, numbers, count)
         for row in range(count):
             leaves[row] = leaf_of(numbers[row] + epsilon, alpha, scale, ceiling)
         for row in range(count):
+            # A few rows ahead: the processor drops what it is asked for faster than it can fetch.
+            if row + AHEAD < count:
+                update_prefetch(records, tree, levels, slots[row + AHEAD])
             slot = slots[row]
             word = load(records, slot * width)
             if word & 1 != 0 or ring_ticket(word) != words[row]:
