@@ -12,6 +12,8 @@ from kernels.jit import kernel
 from kernels.random import random_below
 from kernels.tree import FAN
 
+#: Prefixes that rise, from which the two top levels are gone through once for all.
+TOGETHER = 16
 _LINE_BYTES = 64
 
 
@@ -54,6 +56,60 @@ def tree_step(tree: np.ndarray, line: int, remainder: int) -> tuple[int, int]:
     one = load_int64(at + child * 8)
     passed = np.int64(remainder >= one)
     return child + passed, remainder - (one & -passed)
+
+
+@kernel
+def tree_rising(prefixes: np.ndarray, count: int) -> bool:
+    """Say whether none of the first prefixes is below the one before it, as strata give them."""
+    rising = True
+    for draw in range(1, count):
+        rising &= prefixes[draw - 1] <= prefixes[draw]
+    return rising
+
+
+@kernel
+def tree_find_top(
+    tree: np.ndarray, levels: np.ndarray, prefixes: np.ndarray, leaves: np.ndarray, count: int
+) -> None:
+    """
+    Go down the two top levels with prefixes that rise.
+
+    Parameters
+    ----------
+    tree : (lines, 8) int64
+    levels : (depth + 1,) int64
+        Of three levels or more.
+    prefixes : (n,) int64, written
+        As tree_find_many, none below the one before it.
+    leaves : (n,) int64, written
+        Entries of level 1.
+    count : int
+        How many, at most n.
+
+    Notes
+    -----
+    Units: as the leaves.
+    Cost: a step for each of the 64 entries of level 1 at most, and one a prefix.
+    Errors: none; beside writers as tree_step.
+    Sharing: as tree_find_many.
+    Source: own.
+    """
+    base = address_of(tree)
+    first = base + levels[1] * _LINE_BYTES
+    after = base + levels[2] * _LINE_BYTES
+    last = (levels[2] - levels[1]) * FAN - 1
+    entry = 0
+    passed = 0
+    value = load_int64(first)
+    for draw in range(count):
+        prefix = prefixes[draw]
+        while prefix - passed >= value and entry < last:
+            passed += value
+            entry += 1
+            value = load_int64(first + entry * 8)
+        prefixes[draw] = prefix - passed
+        leaves[draw] = entry
+        prefetch(after + entry * _LINE_BYTES)
 
 
 @kernel
@@ -118,9 +174,14 @@ def tree_find_many(
     """
     base = address_of(tree)
     lowest = levels.size - 2
-    for draw in range(count):
-        leaves[draw] = 0
-    for level in range(levels.size - 1):
+    level = 0
+    if count >= TOGETHER and lowest >= 2 and tree_rising(prefixes, count):
+        tree_find_top(tree, levels, prefixes, leaves, count)
+        level = 2
+    else:
+        for draw in range(count):
+            leaves[draw] = 0
+    while level <= lowest:
         # Read once: for all the compiler knows, a store to `leaves` could change them.
         start = levels[level]
         after = levels[level + 1]
@@ -132,6 +193,7 @@ def tree_find_many(
             leaves[draw] = leaf
             if level < lowest:
                 prefetch(base + (after + leaf) * _LINE_BYTES)
+        level += 1
 
 
 @kernel

@@ -37,7 +37,7 @@ from kernels.jit import kernel
 from kernels.minimum import minimum_of
 from kernels.random import random_below, random_claim
 from kernels.tree import tree_get, tree_total
-from kernels.tree_draw import tree_edge, tree_find, tree_find_many
+from kernels.tree_draw import tree_find, tree_find_many
 from kernels.uniform import uniform_draw, uniform_size
 from kernels.walk_limit import claims_back, sample_claim
 from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, weights_of, weights_scale
@@ -369,6 +369,10 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
     prefixes = stack_integers()
     leaves = stack_integers()
     most = 0.0
+    # The parts' edges as tree_edge gives them, without its divisions: what they leave is summed.
+    whole = total // slots.size
+    rest = total - whole * slots.size
+    left = 0
     edge = 0
     first = 0
     while first < slots.size:
@@ -376,7 +380,11 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
         for draw in range(count):
             here = counter + first + draw
             if stratified != 0:
-                after = tree_edge(total, first + draw + 1, slots.size)
+                after = edge + whole
+                left += rest
+                if left >= slots.size:
+                    left -= slots.size
+                    after += 1
                 # With less total than draws a part can be empty: then its draw is a plain one.
                 low = edge if after > edge else 0
                 width = after - edge if after > edge else total

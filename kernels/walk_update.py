@@ -92,9 +92,7 @@ def priorities_read(
 
 
 @kernel
-def update_prefetch(
-    records: np.ndarray, tree: np.ndarray, levels: np.ndarray, slot: int
-) -> None:
+def update_prefetch(records: np.ndarray, tree: np.ndarray, levels: np.ndarray, slot: int) -> None:
     """Ask for the lines that the update of a slot's priority reads and writes."""
     prefetch(address_of(records) + slot * records.shape[1] * 8)
     tree_prefetch(tree, levels, slot)
