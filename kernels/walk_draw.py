@@ -31,11 +31,13 @@ from kernels.handle import (
     handle_levels,
     handle_line,
     handle_minima,
+    handle_records,
     handle_tree,
 )
 from kernels.jit import kernel
 from kernels.minimum import minimum_of
 from kernels.random import random_below, random_claim
+from kernels.rows import record_prefetch
 from kernels.tree import tree_get, tree_total
 from kernels.tree_draw import tree_find, tree_find_many
 from kernels.uniform import uniform_draw, uniform_size
@@ -368,6 +370,9 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
         reference = np.float64(minimum_of(handle_minima(handle), tree, levels))
     prefixes = stack_integers()
     leaves = stack_integers()
+    # While the weights are computed the rows' lines come; a view looks at others first.
+    records = handle_records(handle)
+    asked = handle[VIEW] == 0
     most = 0.0
     # The parts' edges as tree_edge gives them, without its divisions: what they leave is summed.
     whole = total // slots.size
@@ -405,6 +410,8 @@ def draw_proportional(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray
                     return np.float64(NO_PRIORITY)
             slots[first + draw] = slot
             leaves[draw] = value
+            if asked:
+                record_prefetch(records, slot)
         piece = floats_at(address_of(weights) + first * 4, count)
         most = max(most, weights_of(leaves, reference, beta, piece, count))
         first += count

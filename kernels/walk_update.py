@@ -124,8 +124,8 @@ def priorities_update(handle: np.ndarray, ids: np.ndarray, priorities: int, item
     Notes
     -----
     Units: priorities before alpha.
-    Cost: O(log capacity) each; lines are asked for some rows ahead, and the two top levels are added
-    once a batch.
+    Cost: O(log capacity) each; lines are asked for some rows ahead, and the two top levels
+    are added once a batch.
     Errors: as returned.
     Sharing: any number of learners beside writers. A row that is overwritten between the look at
     its word and the exchange of its leaf is found by a second look, and the new row gets the
