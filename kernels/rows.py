@@ -385,15 +385,18 @@ def rows_stage(
     Sharing: as rows_get.
     Source: own.
     """
+    base = address_of(records)
     width = records.shape[1] * 8
     for row in range(slots.size):
         # One record at a time: the processor drops what it is asked for faster than it can fetch.
         if row < ahead.size:
             record_prefetch(records, ahead[row])
-        word = ring_read(records, slots[row])
+        slot = slots[row]
+        word = ring_read(records, slot)
         if page != 0:
-            record_copy(page + row * width, address_of(records) + slots[row] * width, width)
-            if not ring_unchanged(records, slots[row], word):
+            record_copy(page, base + slot * width, width)
+            page += width
+            if not ring_unchanged(records, slot, word):
                 word = 0
         words[row] = word
 

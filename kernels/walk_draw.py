@@ -37,7 +37,7 @@ from kernels.handle import (
 from kernels.jit import kernel
 from kernels.minimum import minimum_of
 from kernels.random import random_below, random_claim
-from kernels.rows import record_prefetch
+from kernels.rows import AHEAD, record_prefetch
 from kernels.tree import tree_get, tree_total
 from kernels.tree_draw import tree_find, tree_find_many
 from kernels.uniform import uniform_draw, uniform_size
@@ -233,6 +233,11 @@ def draw_uniform(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray) -> 
     if uniform_draw(handle_heads(handle), handle[ROWS], generator[0], counter, slots) == 0:
         draw_undone(handle, slots.size)
         return EMPTY
+    if handle[VIEW] == 0:
+        # The first rows that will be copied: their lines come while the caller gets on.
+        records = handle_records(handle)
+        for draw in range(min(AHEAD, slots.size)):
+            record_prefetch(records, slots[draw])
     if handle[VIEW] != 0 and not uniform_again(handle, slots, counter):
         # If nobody has claimed others since: what was refused must not shift later draws.
         compare_and_swap(generator, 1, counter + slots.size, counter)
