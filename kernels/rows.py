@@ -435,8 +435,9 @@ def rows_get(
     Notes
     -----
     Units: ids are ticket * streams + stream.
-    Cost: O(n * bytes of a row). Rows are asked for 64 at a time, checked, copied field by field,
-    and checked again.
+    Cost: O(n * bytes of a row). Each row's lines are asked for AHEAD rows before. A record of
+    STAGED words or fewer is copied whole, between two looks at its word, and taken apart in the
+    first cache; of a wider one, and of columns, each field is copied from where it lies.
     Errors: as returned.
     Sharing: any number of readers beside writers; no row is ever torn.
     Source: seqlock, as ring_take.

@@ -168,6 +168,7 @@ def tree_find_many(
     -----
     Units: as the leaves.
     Cost: O(count log capacity); each level's lines are asked for while the others are searched.
+    Prefixes that rise go down the two top levels together, see tree_find_top.
     Errors: none.
     Sharing: `prefixes` and `leaves` are the caller's; any number of readers beside writers.
     Source: own; tree_find is its plain form.

@@ -16,6 +16,8 @@ from kernels.ring import (
 )
 from kernels.rows import (
     ADDRESS,
+    AHEAD,
+    AT_ONCE,
     KINDS,
     MISSED,
     PLAN_WIDTH,
@@ -105,6 +107,18 @@ def test_more_rows_than_one_round_and_none_at_all():
     for slot in range(SLOTS - 1):
         store_.put(rows, slot, slot, slot % ROWS)
     for count in (0, 1, 63, 64, 65, 128, 130):
+        store_.check(random.integers(0, SLOTS, count).tolist())
+
+
+@pytest.mark.parametrize("words", [0, 1, 3, 4, 11, 62, 63, 64, 512])
+def test_records_of_every_width_are_copied_whole_or_field_by_field(words):
+    random = np.random.default_rng(words)
+    # With their sequence word up to STAGED words are staged; one column lies apart.
+    store_ = Store([8] * words, [300])
+    rows = [noise(random, SLOTS, size) for size in store_.sizes]
+    for slot in range(SLOTS):
+        store_.put(rows, slot, slot, slot % ROWS, commit=slot != 3)
+    for count in (1, AHEAD, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE + AHEAD):
         store_.check(random.integers(0, SLOTS, count).tolist())
 
 

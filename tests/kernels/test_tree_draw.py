@@ -12,7 +12,9 @@ from kernels.tree_draw import (
     tree_edge,
     tree_find,
     tree_find_many,
+    tree_find_top,
     tree_prefix,
+    tree_rising,
     tree_step,
     tree_stratum,
 )
@@ -94,6 +96,32 @@ def test_finding_agrees_with_a_walk_along_the_leaves(data):
     expected = [naive.tree_find(leaves, prefix) for prefix in prefixes]
     assert [tuple(tree_find(tree, levels, prefix)) for prefix in prefixes] == expected
     assert list(zip(*find_many(tree, levels, prefixes), strict=True)) == expected
+
+
+@pytest.mark.parametrize("capacity", [100, 600, 5000])
+def test_prefixes_that_rise_find_what_they_find_in_any_order(capacity):
+    leaves = some_leaves(capacity, 5)
+    tree, levels = tree_over(leaves)
+    random = np.random.default_rng(capacity)
+    for count in (15, 16, 17, 64):
+        rising = np.sort(random.integers(0, leaves.sum(), count))
+        mixed = rising[::-1].copy()
+        assert tree_rising(rising, count)
+        assert tree_rising(mixed, count) == (rising[0] == rising[-1])
+        expected = [naive.tree_find(leaves.tolist(), prefix) for prefix in rising.tolist()]
+        assert list(zip(*find_many(tree, levels, rising), strict=True)) == expected
+        assert list(zip(*find_many(tree, levels, mixed), strict=True)) == expected[::-1]
+
+
+def test_rising_prefixes_past_the_total_stay_inside_level_1():
+    # Writers may take the total below prefixes that were drawn from it.
+    for capacity in (65, 449, 513, 4097):
+        leaves = some_leaves(capacity, 3)
+        tree, levels = tree_over(leaves)
+        prefixes = np.array([0, int(leaves.sum()), 10**6, 2**62])
+        entries = np.zeros(4, np.int64)
+        tree_find_top(tree, levels, prefixes, entries, 4)
+        assert entries.tolist() == [0] + [(levels[2] - levels[1]) * 8 - 1] * 3
 
 
 def test_find_many_touches_no_more_than_count():
