@@ -9,8 +9,10 @@ and then every word is looked at again.
 import numpy as np
 
 from kernels.addresses import (
+    STACK,
     address_of,
     integers_at,
+    stack_integers,
 )
 from kernels.atomics import fence, fetch_add
 from kernels.goal import DRAWS
@@ -27,7 +29,6 @@ from kernels.jit import kernel
 from kernels.random import random_claim
 from kernels.rows import DIMS, KIND, SCALAR, SIZE
 from kernels.view import (
-    BYTES,
     COPIED,
     DESIRED,
     FLAGS,
@@ -43,6 +44,7 @@ from kernels.view import (
 )
 from kernels.walk_gather import ages_count
 from kernels.walk_notes import goals_note, lanes_note, windows_ids, windows_note
+from kernels.walk_stacks import stacks_fill, twins_find
 from kernels.walk_values import goals_fill, kin_of, lanes_fill, windows_values
 from kernels.window import (
     window_prefetch,
@@ -90,7 +92,8 @@ def view_gather(
     outputs = handle_outputs(handle)
     count = slots.size
     timed = view[FLAGS] & TIME != 0
-    most = min(max(BLOCK // max(view[BYTES], 1), 1), MOST_ROWS)
+    twins = stack_integers()
+    most = min(max(BLOCK // max(twins_find(handle, twins), 1), 1), MOST_ROWS)
     counter = 0
     if view[STRATEGY] != 0:
         counter = random_claim(handle_line(handle, GENERATOR), count * DRAWS)
@@ -114,7 +117,14 @@ def view_gather(
             if outputs[output, SCALAR] == MAJOR:
                 size //= outputs[output, DIMS]
             to = targets[output] + first * size
-            if kind == COPIED or kind == DESIRED or (timed and kind != LENGTH):
+            twin = twins[output] if output < STACK else output
+            if twin > output:
+                twin_to = targets[twin] + first * outputs[twin, SIZE]
+                stacks_fill(handle, notes, rows, output, twin, to, twin_to)
+            elif twin < output:
+                # Filled with that one.
+                continue
+            elif kind == COPIED or kind == DESIRED or (timed and kind != LENGTH):
                 kin_to = 0
                 if handle[HEAP] != 0 and kind == COPIED:
                     kin = kin_of(handle, output)
