@@ -13,6 +13,7 @@ from kernels.addresses import (
 )
 from kernels.jit import kernel
 from kernels.rows import ADDRESS, SIZE, STRIDE
+from kernels.wide import WIDE, copy_wide, head_prefetch
 
 
 @kernel
@@ -41,6 +42,35 @@ def bytes_clear(to: int, size: int) -> None:
     while done < size:
         store_uint8(to + done, 0)
         done += 1
+
+
+@kernel
+def wide_fill(plan: np.ndarray, field: int, slot: int, to: int) -> None:
+    """
+    Copy one wide field of a slot, or zeros where there is none.
+
+    Parameters
+    ----------
+    plan : (fields, 16) int64
+    field : int
+        Of WIDE bytes or more.
+    slot : int
+        -1 for zeros.
+    to : int
+        Address of a row of the field, *written*.
+
+    Notes
+    -----
+    Units: bytes.
+    Cost: O(bytes of the field).
+    Errors: none; addresses are trusted.
+    Sharing: as rows_get; the caller looks at the words after.
+    Source: own.
+    """
+    if slot >= 0:
+        copy_wide(to, plan[field, ADDRESS] + slot * plan[field, STRIDE], plan[field, SIZE])
+    else:
+        bytes_clear(to, plan[field, SIZE])
 
 
 @kernel
@@ -86,6 +116,13 @@ def lanes_copy(plan: np.ndarray, field: int, to: int, lanes: np.ndarray) -> None
                 copy_32(to + lane * 32, base + slot * stride)
             else:
                 bytes_clear(to + lane * 32, 32)
+        return
+    if size >= WIDE:
+        for lane in range(lanes.size):
+            slot = lanes[lane]
+            if lane + 1 < lanes.size:
+                head_prefetch(base + lanes[lane + 1] * stride)
+            wide_fill(plan, field, slot, to + lane * size)
         return
     for lane in range(lanes.size):
         slot = lanes[lane]

@@ -8,21 +8,15 @@ read once.
 
 import numpy as np
 
-from kernels.addresses import STACK, address_of, integers_at, prefetch
+from kernels.addresses import STACK, address_of, integers_at
 from kernels.handle import handle_outputs, handle_plan, handle_view
 from kernels.jit import kernel
-from kernels.lanes import bytes_clear
+from kernels.lanes import wide_fill
 from kernels.rows import ADDRESS, HEAPED, KIND, SIZE, STRIDE
-from kernels.twice import copy_twice, copy_wide
 from kernels.view import BYTES, COPIED, FLAGS, GROUP_WORDS, GROUPS, INNER, OUTPUTS, START, TIME
 from kernels.walk_notes import NOTE_COUNT, NOTES, notes_of
 from kernels.walk_values import kin_of
-
-#: Fewer bytes than these are copied as fast one by one.
-WIDE = 256
-#: Lines of a frame that are asked for before its turn; the processor's own prefetcher then
-#: follows.
-HEAD_LINES = 4
+from kernels.wide import WIDE, copy_twice, head_prefetch
 
 
 @kernel
@@ -69,35 +63,6 @@ def twins_find(handle: np.ndarray, twins: np.ndarray) -> int:
             twins[output] = kin
             alone -= outputs[kin, SIZE] + outputs[output, SIZE]
     return alone
-
-
-@kernel
-def frame_fill(plan: np.ndarray, field: int, slot: int, to: int) -> None:
-    """
-    Copy one wide field of a slot, or zeros where there is none.
-
-    Parameters
-    ----------
-    plan : (fields, 16) int64
-    field : int
-        Of WIDE bytes or more.
-    slot : int
-        -1 for zeros.
-    to : int
-        Address of a row of the field, *written*.
-
-    Notes
-    -----
-    Units: bytes.
-    Cost: O(bytes of the field).
-    Errors: none; addresses are trusted.
-    Sharing: as rows_get; the caller looks at the words after.
-    Source: own.
-    """
-    if slot >= 0:
-        copy_wide(to, plan[field, ADDRESS] + slot * plan[field, STRIDE], plan[field, SIZE])
-    else:
-        bytes_clear(to, plan[field, SIZE])
 
 
 @kernel
@@ -155,20 +120,18 @@ def stacks_fill(
         first = row * inner
         after = first + inner
         if row + 1 < rows:
-            head = base + lanes[after] * stride
-            for line in range(HEAD_LINES):
-                prefetch(head + line * 64)
+            head_prefetch(base + lanes[after] * stride)
         # The later stack is that of so many steps after: its frames stand so much earlier in it.
         shift = min(counts[row], inner)
         for lane in range(first, first + shift):
-            frame_fill(plan, field, lanes[lane], to + lane * size)
+            wide_fill(plan, field, lanes[lane], to + lane * size)
         for lane in range(first + shift, after):
             slot = lanes[lane]
             other = lane - shift
             if slot >= 0 and others[other] == slot:
                 copy_twice(to + lane * size, twin_to + other * size, base + slot * stride, size)
             else:
-                frame_fill(plan, field, slot, to + lane * size)
-                frame_fill(plan, field, others[other], twin_to + other * size)
+                wide_fill(plan, field, slot, to + lane * size)
+                wide_fill(plan, field, others[other], twin_to + other * size)
         for other in range(after - shift, after):
-            frame_fill(plan, field, others[other], twin_to + other * size)
+            wide_fill(plan, field, others[other], twin_to + other * size)

@@ -1,18 +1,24 @@
 """
-Wide rows read once, and written to one place or to two.
+Wide rows, such as images: their copies wait for memory, and not for the loop that makes them.
 
-Two stacks of observations one step apart are the same but for one observation. Each that is in both
-comes out of the block once: the second copy is made while its bytes are in registers.
+A row that belongs in two places comes out of memory once, and is written to both while its bytes
+are in registers. The first lines of the next row are asked for while one is copied: the
+processor's own prefetcher begins only when it has seen some of a row.
 
 Under NUMBA_DISABLE_JIT=1 twins over ctypes serve.
 """
 
 from typing import Any
 
-from kernels.jit import INTERPRETED
+from kernels.addresses import prefetch
+from kernels.jit import INTERPRETED, kernel
 
+#: Bytes of a wide row, or more.
+WIDE = 256
 #: Bytes that are moved at a time, and the fewest there may be.
 PIECE = 64
+#: Lines of a row that are asked for before its turn.
+HEAD_LINES = 4
 
 if INTERPRETED:
     import ctypes
@@ -70,3 +76,25 @@ else:
             return context.get_dummy_value()
 
         return types.none(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+@kernel
+def head_prefetch(row: int) -> None:
+    """
+    Ask for the first lines of a wide row.
+
+    Parameters
+    ----------
+    row : int
+        Its address; any will do.
+
+    Notes
+    -----
+    Units: lines of 64 bytes.
+    Cost: a prefetch a line.
+    Errors: none.
+    Sharing: reads nothing.
+    Source: own.
+    """
+    for line in range(HEAD_LINES):
+        prefetch(row + line * 64)
