@@ -43,12 +43,10 @@ from kernels.tree_draw import tree_find, tree_find_many
 from kernels.uniform import uniform_draw, uniform_size
 from kernels.walk_limit import claims_back, sample_claim
 from kernels.weights import BATCH_LARGEST, BUFFER_LARGEST, weights_of, weights_scale
-from kernels.window import row_prefetch, slot_whole, window_prefetch
+from kernels.window import AT_ONCE, row_prefetch, slot_whole, slots_whole
 
 #: Tries of one draw before the batch is given up; each fails only when a writer passed by.
 TRIES = 1000
-#: Slots that are asked for, or drawn, at once.
-AT_ONCE = 16
 #: Batches after which a reader looks whether a process has died.
 WATCH = 1 << 10
 
@@ -172,13 +170,8 @@ def uniform_again(handle: np.ndarray, slots: np.ndarray, counter: int) -> bool:
     generator = handle_line(handle, GENERATOR)
     page = stack_integers()
     tries = integers_at(address_of(page), AT_ONCE)
-    for draw in range(min(AT_ONCE, slots.size)):
-        window_prefetch(handle, slots[draw])
-    for draw in range(slots.size):
-        if draw + AT_ONCE < slots.size:
-            window_prefetch(handle, slots[draw + AT_ONCE])
-        if slot_whole(handle, slots[draw]):
-            continue
+    draw = slots_whole(handle, slots, 0)
+    while draw < slots.size:
         most = max(TRIES, 40 * uniform_size(heads, handle[ROWS]))
         left = most
         seed = random_below(generator[0], counter + draw, 1 << 62)
@@ -195,6 +188,7 @@ def uniform_again(handle: np.ndarray, slots: np.ndarray, counter: int) -> bool:
                 if slot_whole(handle, slots[draw]):
                     break
             left -= AT_ONCE
+        draw = slots_whole(handle, slots, draw + 1)
     return True
 
 

@@ -61,6 +61,7 @@ from kernels.window import (
     step_of,
     window_begins,
     window_full,
+    window_look,
     window_of,
 )
 
@@ -114,13 +115,15 @@ def windows_note(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray) -> No
     words = notes_of(notes, slots.size, NOTE_WORD)
     begins = notes_of(notes, slots.size, NOTE_BEGIN)
     goals = goals_of(view, notes, slots.size)
+    look = window_look(handle)
     for row in range(slots.size):
         slot = slots[row]
         word = ring_read(records, slot)
         step = step_of(view, slot) >> STEP_SHIFT
+        stream = 0 if streams == 1 else slot // ring
         count = 0
         if word != 0 and window_begins(view, step):
-            if window_full(handle, slot, word, step):
+            if window_full(look, stream, slot, word, step):
                 count = view[AHEAD]
             else:
                 step, count = window_of(handle, slot, word)
@@ -130,7 +133,7 @@ def windows_note(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray) -> No
         counts[row] = min(count, view[AHEAD])
         steps[row] = step
         words[row] = word
-        begins[row] = 0 if streams == 1 else slot // ring * ring
+        begins[row] = stream * ring
 
 
 @kernel
@@ -183,6 +186,8 @@ def lanes_note(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray, group: 
     if view[FLAGS] & MAJOR != 0 and group != FIRST:
         stride = slots.size * inner
     for row in range(slots.size):
+        slot = slots[row]
+        begin = begins[row]
         count = counts[row]
         # From the drawn row to that of the first observation, or step.
         distance = 0
@@ -195,9 +200,16 @@ def lanes_note(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray, group: 
         at = row * inner if stride != inner else row * times * inner
         for time in range(there):
             if inner == 1:
-                lanes[at] = slot_beside(begins[row], ring, slots[row], distance + time)
+                lanes[at] = slot_beside(begin, ring, slot, distance + time)
             else:
                 step = steps[row] + distance + time
+                oldest = slot + distance + time + 1 - inner
+                if step + 1 >= inner and begin <= oldest and oldest + inner <= begin + ring:
+                    # All stored one after the other.
+                    for lane in range(inner):
+                        lanes[at + lane] = oldest + lane
+                    at += stride
+                    continue
                 for lane in range(inner):
                     back = inner - 1 - lane
                     if back > step and zeros:
@@ -205,7 +217,7 @@ def lanes_note(handle: np.ndarray, notes: np.ndarray, slots: np.ndarray, group: 
                         lanes[at + lane] = -1
                     else:
                         beside = distance + time - min(back, step)
-                        lanes[at + lane] = slot_beside(begins[row], ring, slots[row], beside)
+                        lanes[at + lane] = slot_beside(begin, ring, slot, beside)
             at += stride
         for _ in range(there, times):
             for lane in range(inner):

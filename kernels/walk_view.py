@@ -46,9 +46,7 @@ from kernels.walk_gather import ages_count
 from kernels.walk_notes import goals_note, lanes_note, windows_ids, windows_note
 from kernels.walk_stacks import stacks_fill, twins_find
 from kernels.walk_values import goals_fill, kin_of, lanes_fill, windows_values
-from kernels.window import (
-    window_prefetch,
-)
+from kernels.window import window_look, window_prefetch
 
 #: Bytes of a block: what it copies twice is still in the second cache then.
 BLOCK = 1 << 18
@@ -94,6 +92,7 @@ def view_gather(
     timed = view[FLAGS] & TIME != 0
     twins = stack_integers()
     most = min(max(BLOCK // max(twins_find(handle, twins), 1), 1), MOST_ROWS)
+    look = window_look(handle)
     counter = 0
     if view[STRATEGY] != 0:
         counter = random_claim(handle_line(handle, GENERATOR), count * DRAWS)
@@ -103,7 +102,7 @@ def view_gather(
         rows = min(count - first, most)
         block = integers_at(address_of(slots) + first * 8, rows)
         for row in range(rows):
-            window_prefetch(handle, block[row])
+            window_prefetch(look, block[row])
         windows_note(handle, notes, block)
         if view[STRATEGY] != 0:
             goals_note(handle, notes, block, counter + first * DRAWS)

@@ -6,11 +6,14 @@ their tickets. So one look at the last row of a window tells of all between: row
 order, and overwritten in order.
 """
 
+from typing import Any
+
 import numpy as np
 
-from kernels.addresses import load_int32, prefetch
+from kernels.addresses import integers_at, load_int32, prefetch
 from kernels.atomics import load
 from kernels.handle import (
+    HEADS,
     RECORDS,
     ROWS,
     STREAMS,
@@ -35,6 +38,9 @@ from kernels.view import (
     STEP_SHIFT,
     STEP_STRIDE,
 )
+
+#: Slots that are asked for at once.
+AT_ONCE = 16
 
 
 @kernel
@@ -376,13 +382,34 @@ def window_begins(view: np.ndarray, step: int) -> bool:
 
 
 @kernel
-def window_full(handle: np.ndarray, slot: int, word: int, step: int) -> bool:
+def window_look(handle: np.ndarray) -> Any:
+    """Unpack what window_full looks at: a loop over rows does so once, a tuple of numbers."""
+    view = handle_view(handle)
+    return (
+        view[FLAGS] & (EPISODE | ENDED) == 0,
+        handle[RECORDS],
+        handle[WIDTH],
+        handle[HEADS],
+        handle[STREAMS],
+        handle[ROWS],
+        view[STEP_ADDRESS],
+        view[STEP_STRIDE],
+        view[STACK],
+        view[AHEAD] - 1,
+    )
+
+
+@kernel
+def window_full(look: Any, stream: int, slot: int, word: int, step: int) -> bool:
     """
     Say whether the commonest window begins with a row: AHEAD steps of one episode, all stored.
 
     Parameters
     ----------
-    handle : (words,) int64
+    look : tuple
+        See window_look.
+    stream : int
+        The slot's.
     slot : int
     word : int
         What ring_read gave for the slot, not 0.
@@ -403,28 +430,26 @@ def window_full(handle: np.ndarray, slot: int, word: int, step: int) -> bool:
     Sharing: any number of readers beside the one writer of the stream.
     Source: own.
     """
-    view = handle_view(handle)
-    if view[FLAGS] & (EPISODE | ENDED) != 0:
+    common, records_at, width, heads_at, streams, rows, steps_at, stride, stack, ahead = look
+    if not common:
         return False
-    rows = handle[ROWS]
-    first = 0 if handle[STREAMS] == 1 else slot - slot % rows
-    records = handle_records(handle)
-    back = min(step, view[STACK])
-    beside = slot_beside(first, rows, slot, -back)
-    if load(records, beside * records.shape[1]) != word - (back << SHIFT):
+    records = integers_at(records_at, streams * rows * width)
+    heads = integers_at(heads_at, streams * LINE)
+    back = min(step, stack)
+    beside = slot_beside(stream * rows, rows, slot, -back)
+    if load(records, beside * width) != word - (back << SHIFT):
         return False
-    if step_of(view, beside) >> STEP_SHIFT != step - back:
+    if load_int32(steps_at + beside * stride) >> STEP_SHIFT != step - back:
         return False
-    if row_stands(handle, slot, ring_ticket(word) - back):
-        # What lies between may be gone.
+    if ring_ticket(word) - back < load(heads, stream * LINE) - rows:
+        # As row_stands: what lies between may be gone.
         return False
-    ahead = view[AHEAD] - 1
     if ahead == 0:
         return True
-    beside = slot_beside(first, rows, slot, ahead)
-    if load(records, beside * records.shape[1]) != word + (ahead << SHIFT):
+    beside = slot_beside(stream * rows, rows, slot, ahead)
+    if load(records, beside * width) != word + (ahead << SHIFT):
         return False
-    return step_of(view, beside) >> STEP_SHIFT == step + ahead
+    return load_int32(steps_at + beside * stride) >> STEP_SHIFT == step + ahead
 
 
 @kernel
@@ -489,29 +514,32 @@ def row_prefetch(handle: np.ndarray, slot: int) -> None:
 
 
 @kernel
-def window_prefetch(handle: np.ndarray, slot: int) -> None:
+def window_prefetch(look: Any, slot: int) -> None:
     """
     Ask for what tells whether all that the view needs around a row is stored.
 
     Parameters
     ----------
-    handle : (words,) int64
-        With a view.
+    look : tuple
+        See window_look.
     slot : int
 
     Notes
     -----
     Units: lines of 64 bytes.
     Cost: four prefetches, six where AHEAD is not 1.
-    Errors: none.
+    Errors: none; what lies beyond the ring's ends is asked for in vain.
     Sharing: reads nothing.
     Source: own.
     """
-    view = handle_view(handle)
-    row_prefetch(handle, slot)
-    row_prefetch(handle, slot - view[STACK])
-    if view[AHEAD] != 1:
-        row_prefetch(handle, slot + view[AHEAD] - 1)
+    _, records, width, _, _, _, steps, stride, back, ahead = look
+    prefetch(records + slot * width * 8)
+    prefetch(steps + slot * stride)
+    prefetch(records + (slot - back) * width * 8)
+    prefetch(steps + (slot - back) * stride)
+    if ahead != 0:
+        prefetch(records + (slot + ahead) * width * 8)
+        prefetch(steps + (slot + ahead) * stride)
 
 
 @kernel
@@ -545,4 +573,56 @@ def slot_whole(handle: np.ndarray, slot: int) -> bool:
     step = step_of(view, slot) >> STEP_SHIFT
     if word == 0 or not window_begins(view, step):
         return False
-    return window_full(handle, slot, word, step) or window_of(handle, slot, word)[1] != 0
+    look = window_look(handle)
+    stream = 0 if handle[STREAMS] == 1 else slot // handle[ROWS]
+    return window_full(look, stream, slot, word, step) or window_of(handle, slot, word)[1] != 0
+
+
+@kernel
+def slots_whole(handle: np.ndarray, slots: np.ndarray, first: int) -> int:
+    """
+    Say how far slots may be drawn, as slot_whole says of one.
+
+    Parameters
+    ----------
+    handle : (words,) int64
+        With a view.
+    slots : (n,) int64
+    first : int
+        Position in `slots` to begin at.
+
+    Returns
+    -------
+    int
+        Position of the first one that may not be drawn; n: all may.
+
+    Notes
+    -----
+    Units: slots.
+    Cost: as slot_whole for each; lines are asked for AT_ONCE rows ahead.
+    Errors: none.
+    Sharing: any number of readers beside writers.
+    Source: own.
+    """
+    view = handle_view(handle)
+    records = handle_records(handle)
+    look = window_look(handle)
+    streams = handle[STREAMS]
+    rows = handle[ROWS]
+    if first == 0:
+        for place in range(min(AT_ONCE, slots.size)):
+            window_prefetch(look, slots[place])
+    for place in range(first, slots.size):
+        if place + AT_ONCE < slots.size:
+            window_prefetch(look, slots[place + AT_ONCE])
+        slot = slots[place]
+        word = ring_read(records, slot)
+        step = step_of(view, slot) >> STEP_SHIFT
+        if word == 0 or not window_begins(view, step):
+            return place
+        stream = 0 if streams == 1 else slot // rows
+        if window_full(look, stream, slot, word, step):
+            continue
+        if window_of(handle, slot, word)[1] == 0:
+            return place
+    return slots.size
