@@ -42,7 +42,6 @@ from kernels.view import (
     COPIED,
     DESIRED,
     DISCOUNT,
-    DISCOUNTED,
     FIRST,
     FLAGS,
     GROUP_WORDS,
@@ -61,6 +60,7 @@ from kernels.view import (
     TERMINATED_BIT,
     TIME,
     TIMES,
+    TRUNCATED,
     TRUNCATED_BIT,
 )
 from kernels.walk_notes import NOTE_BEGIN, NOTE_COUNT, NOTES, goals_of, notes_of
@@ -95,8 +95,8 @@ def windows_values(
     kind : int
         REWARD_SUM, DISCOUNTED, TERMINATED, TRUNCATED, LENGTH or RELABELLED.
     to : int
-        Address of the values, *written* but for rows that were missed: as the field, float32,
-        bool, bool, int64, bool.
+        Address of the values, *written*, but of no meaning for rows that were missed: as the
+        field, float32, bool, bool, int64, bool.
 
     Notes
     -----
@@ -114,6 +114,14 @@ def windows_values(
     counts = notes_of(notes, slots.size, NOTE_COUNT)
     begins = notes_of(notes, slots.size, NOTE_BEGIN)
     goals = goals_of(view, notes, slots.size)
+    if kind == TERMINATED or kind == TRUNCATED:
+        # Of every view: the switch outside the loop.
+        bit = TERMINATED_BIT if kind == TERMINATED else TRUNCATED_BIT
+        for row in range(slots.size):
+            # Of a missed row, whose count is 0, it is that of another one.
+            last = slot_beside(begins[row], ring, slots[row], counts[row] - 1)
+            store_uint8(to + row, np.int64(step_of(view, last) & bit != 0))
+        return
     for row in range(slots.size):
         count = counts[row]
         if count == 0:
@@ -137,18 +145,14 @@ def windows_values(
             else:
                 store_float64(to + row * 8, total)
             continue
+        # DISCOUNTED, what the value behind the window counts.
         flags = step_of(view, slot_beside(begins[row], ring, slots[row], count - 1))
-        if kind == DISCOUNTED:
-            power = 1.0
-            for _ in range(count):
-                power *= discount
-            if flags & TERMINATED_BIT != 0:
-                power = 0.0
-            store_float32(to + row * 4, power)
-        elif kind == TERMINATED:
-            store_uint8(to + row, flags & TERMINATED_BIT)
-        else:
-            store_uint8(to + row, np.int64(flags & TRUNCATED_BIT != 0))
+        power = 1.0
+        for _ in range(count):
+            power *= discount
+        if flags & TERMINATED_BIT != 0:
+            power = 0.0
+        store_float32(to + row * 4, power)
 
 
 @kernel
