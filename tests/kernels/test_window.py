@@ -17,6 +17,7 @@ from kernels.window import (
     row_follows,
     slot_beside,
     slot_whole,
+    slots_whole,
     step_of,
     window_of,
 )
@@ -150,6 +151,14 @@ def ask(buffer, rows, window):
         drawable[slot] = wanted[1] > 0
     for slot in range(rows.first, rows.first + rows.per):
         assert slot_whole(handle, slot) == drawable.get(slot, False)
+    # Asked of all at once, it is where each one stands that may not be drawn.
+    slots = np.arange(rows.first, rows.first + rows.per)
+    refused = []
+    place = slots_whole(handle, slots, 0)
+    while place < slots.size:
+        refused.append(int(slots[place]))
+        place = slots_whole(handle, slots, place + 1)
+    assert refused == [slot for slot in slots.tolist() if not drawable.get(slot, False)]
 
 
 def test_slots_lie_around_the_stream():
