@@ -3,7 +3,8 @@ The walk of a view: from drawn slots to the rows around them, copied, computed a
 
 A block of drawn rows at a time: which slots each array is copied from is written down
 (`walk_notes`), the bytes are copied array by array while they are in the caches (`walk_values`),
-and then every word is looked at again.
+or into two arrays at once that share frames (`walk_stacks`), and then every word is looked at
+again.
 """
 
 import numpy as np
