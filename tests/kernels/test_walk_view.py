@@ -68,7 +68,7 @@ def test_goals_do_not_depend_on_blocks(strategy):
             generator[1] = begun
             for first in range(0, MANY, size):
                 ids = slots[first : first + size].copy()
-                columns = buffer._led(size)[:-2]
+                columns = buffer._arrays(size)[:-2]
                 assert buffer._gatherer.gather(buffer._handle, ids, columns) == 0
                 gathered.append(columns)
         together, *alone = gathered
