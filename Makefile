@@ -9,7 +9,7 @@ CACHE := $(CURDIR)/.numba_cache
 SOURCES := kernels replay tests asv_benchmarks notebooks
 
 .PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
-	test-notebooks test-model test-stress bench-quick compare throughput views-table atari-table clean
+	test-notebooks test-model test-stress bench-quick compare throughput views-table atari-table profile clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -90,6 +90,9 @@ views-table: $(VENV)/bench.stamp  ## Time every view beside Transition, frame st
 
 atari-table: $(VENV)/bench.stamp  ## Play Atari games, and time compressed frames beside raw ones
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/atari_table.py
+
+profile: $(VENV)/bench.stamp  ## Where the time of a call goes, function by function, by perf
+	$(BIN)/python asv_benchmarks/profiles.py
 
 clean:  ## Remove the virtual environment and the caches
 	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
