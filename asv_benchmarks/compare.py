@@ -1,200 +1,143 @@
 """
-The buffer beside plain NumPy, in one run: median microseconds a call, and the ratio of the two.
+The buffer beside its peers, in one run: cpprb, Tianshou, Stable-Baselines3, TorchRL, Flashbax,
+NumPy and a deque, each by its fastest public way, see `peers`.
 
-NumPy's side is what one would write without a library: arrays, a cursor, `np.take` at fresh random
-indices, and for priorities a vectorised binary sum tree of float64. Each pair is timed in turn,
-piece by piece, so that a machine whose speed drifts slows both.
+All do a work in turns, piece by piece, so that a machine whose speed drifts slows all of them;
+medians are shown, of processor time on one core. A second table holds the ratios that were to be
+reached, each with what it is measured beside. Peers that are not installed are left out and named:
+`pip install -e ".[peers]"` brings all of them.
 
-    python asv_benchmarks/compare.py [--rows 1000000] [--rounds 15]
+    python asv_benchmarks/compare.py [--quick] [--only "sample(32)" stack] [--peers cpprb,NumPy]
 """
 
 import argparse
-import platform
-import statistics
-import sys
+import dataclasses
+import os
+import pathlib
 import time
+import warnings
 
-import numba
-import numpy as np
+import peers
+from comparison import beyond_raw, buffers, homes, loops, picture, stacks, two_processes
+from comparison.machine import machine
+from comparison.options import Found, Options
+from comparison.progress import Progress
+from comparison.tables import VERDICTS_HEAD, peers_table, verdicts_lines
 
-import replay
-
-FIELDS = {
-    "obs": (np.float32, (8,)),
-    "action": np.int64,
-    "reward": np.float32,
-    "next_obs": (np.float32, (8,)),
-    "terminated": bool,
-}
-ALPHA, BETA = 0.6, 0.4
+PARTS = (loops, buffers, stacks, two_processes, homes, beyond_raw)
 
 
-class NumpyBuffer:
-    """Arrays and a cursor."""
-
-    def __init__(self, rows):
-        self.obs = np.zeros((rows, 8), np.float32)
-        self.action = np.zeros(rows, np.int64)
-        self.reward = np.zeros(rows, np.float32)
-        self.next_obs = np.zeros((rows, 8), np.float32)
-        self.terminated = np.zeros(rows, bool)
-        self.columns = (self.obs, self.action, self.reward, self.next_obs, self.terminated)
-        self.rows = rows
-        self.cursor = 0
-        self.random = np.random.default_rng(0)
-        # Touched: the first write of a page costs far more than the rows in it.
-        for column in self.columns:
-            column[:] = 1
-
-    def add(self, obs, action, reward, next_obs, terminated):
-        at = self.cursor
-        self.obs[at] = obs
-        self.action[at] = action
-        self.reward[at] = reward
-        self.next_obs[at] = next_obs
-        self.terminated[at] = terminated
-        self.cursor = (at + 1) % self.rows
-        return at
-
-    def extend(self, *rows):
-        count = len(rows[0])
-        at = self.cursor
-        if at + count > self.rows:
-            at = 0
-        for column, given in zip(self.columns, rows, strict=True):
-            column[at : at + count] = given
-        self.cursor = (at + count) % self.rows
-        return at
-
-    def sample(self, count):
-        return self.take(self.random.integers(0, self.rows, count))
-
-    def take(self, indices):
-        return [np.take(column, indices, axis=0) for column in self.columns]
-
-
-class NumpyPrioritized(NumpyBuffer):
-    """The same, and a binary sum tree that is walked level by level for a whole batch."""
-
-    def __init__(self, rows):
-        super().__init__(rows)
-        self.leaves = 1 << (rows - 1).bit_length()
-        self.tree = np.zeros(2 * self.leaves)
-        self.largest = 1.0
-        self.set(np.arange(rows), np.ones(rows))
-
-    def set(self, indices, values):
-        nodes = indices + self.leaves
-        self.tree[nodes] = values
-        while nodes[0] > 1:
-            nodes = np.unique(nodes >> 1)
-            self.tree[nodes] = self.tree[2 * nodes] + self.tree[2 * nodes + 1]
-
-    def add(self, *row):
-        at = super().add(*row)
-        self.set(np.array([at]), self.largest)
-        return at
-
-    def extend(self, *rows):
-        at = super().extend(*rows)
-        self.set(np.arange(at, at + len(rows[0])), self.largest)
-        return at
-
-    def sample(self, count):
-        prefix = (np.arange(count) + self.random.random(count)) * (self.tree[1] / count)
-        nodes = np.ones(count, np.int64)
-        while nodes[0] < self.leaves:
-            nodes *= 2
-            left = self.tree[nodes]
-            right = prefix >= left
-            prefix -= left * right
-            nodes += right
-        indices = nodes - self.leaves
-        weights = (self.tree[nodes] * (self.rows / self.tree[1])) ** -BETA
-        return [*self.take(indices), (weights / weights.max()).astype(np.float32), indices]
-
-    def update_priorities(self, indices, priorities):
-        values = priorities**ALPHA
-        self.largest = max(self.largest, values.max())
-        self.set(indices, values)
-
-
-def filled(buffer, rows):
-    random = np.random.default_rng(1)
-    step = 10_000
-    for _ in range(-(-rows // step)):
-        buffer.extend(*many(random, step))
-    return buffer
-
-
-def many(random, count):
-    return (
-        random.normal(size=(count, 8)).astype(np.float32),
-        random.integers(0, 4, count),
-        random.normal(size=count).astype(np.float32),
-        random.normal(size=(count, 8)).astype(np.float32),
-        random.random(count) < 0.01,
+def asked() -> tuple[Options, argparse.Namespace]:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def works(prioritized):
-    """Name the pieces of work, each a function of a buffer and how often it is called."""
-    random = np.random.default_rng(2)
-    one = (np.ones(8, np.float32), 1, 1.0, np.ones(8, np.float32), False)
-    rows = many(random, 64)
-    errors = random.random(256).astype(np.float32)
-
-    def sample_and_update(buffer):
-        batch = buffer.sample(256)
-        buffer.update_priorities(batch[-1], errors)
-
-    yield "add", 2000, lambda buffer: buffer.add(*one)
-    yield "extend(64)", 500, lambda buffer: buffer.extend(*rows)
-    for count in (32, 256, 1024):
-        yield f"sample({count})", 200, lambda buffer, count=count: buffer.sample(count)
-    if prioritized:
-        yield "sample(256) + update", 100, sample_and_update
-
-
-def seconds(work, buffer, calls):
-    started = time.thread_time()
-    for _ in range(calls):
-        work(buffer)
-    return (time.thread_time() - started) / calls
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows stored")
+    parser.add_argument("--frames", type=int, default=100_000, help="frames stored, 7 kB each")
+    parser.add_argument("--rounds", type=int, default=11, help="timings of each work")
+    parser.add_argument("--quick", action="store_true", help="small, few: to see that it works")
     parser.add_argument(
-        "--rounds", type=int, default=15, help="timings of each, medians are shown"
+        "--large", action="store_true", help="also ten times as many rows: 10 GB, some minutes"
     )
-    options = parser.parse_args()
-    print(
-        f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}, "
-        f"replay {replay.__version__}; {options.rows:,} rows of 77 bytes, new arrays each time, "
-        "processor time of one thread"
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORK", help="works with this in their names"
     )
-    print(f"{'':13}{'work':22}{'NumPy us':>10}{'replay us':>11}{'ratio':>8}")
-    for sampler in (replay.Uniform(), replay.Proportional(ALPHA, BETA)):
-        plain = (NumpyPrioritized if sampler.prioritized else NumpyBuffer)(options.rows)
-        ours = replay.ReplayBuffer(options.rows, FIELDS, sampler=sampler, seed=0)
-        sides = (plain, ours)
-        for side in sides:
-            filled(side, options.rows)
-        for name, calls, work in works(sampler.prioritized):
-            times = ([], [])
-            for turn in range(options.rounds + 1):
-                for side, kept in zip(sides, times, strict=True):
-                    took = seconds(work, side, calls)
-                    if turn:  # the first is to warm up
-                        kept.append(took)
-            numpy_time, our_time = (statistics.median(kept) * 1e6 for kept in times)
-            print(
-                f"{sampler.kind:13}{name:22}{numpy_time:10.2f}{our_time:11.2f}"
-                f"{our_time / numpy_time:8.2f}"
-            )
-            sys.stdout.flush()
+    parser.add_argument("--peers", default=",".join(peers.NAMES[1:]), help="names, with commas")
+    parser.add_argument("--core", type=int, help="the core to run on, by default the last one")
+    parser.add_argument(
+        "--folder", type=pathlib.Path, default="runs", help="for compare.md and compare.png"
+    )
+    given = parser.parse_args()
+    named = [name for name in given.peers.split(",") if name]
+    unknown = [name for name in named if name not in peers.NAMES[1:]]
+    if unknown:
+        parser.error(f"no peer {', '.join(unknown)}: there are {', '.join(peers.NAMES[1:])}")
+    if given.quick:
+        given.rows, given.frames, given.rounds = 20_000, 4_000, 3
+    if given.rows < 2_000 or given.frames < 1_000 or given.rounds < 1:
+        parser.error("2000 rows, 1000 frames and 1 round are the least")
+    given.allowed = sorted(os.sched_getaffinity(0))
+    if given.core is None:
+        given.core = given.allowed[-1]
+    elif given.core not in given.allowed:
+        parser.error(f"core {given.core} is not one of {given.allowed}")
+    given.left_out = [name for name in named if peers.missing(name)]
+    options = Options(
+        rows=given.rows,
+        frames=given.frames,
+        rounds=given.rounds,
+        seconds=0.2 if given.quick else 1.0,
+        peers=tuple(name for name in peers.NAMES if name in named and not peers.missing(name)),
+        only=tuple(given.only),
+        cores=(*(core for core in given.allowed if core != given.core), given.core),
+        large=given.large,
+    )
+    if not total(options):
+        everything = dataclasses.replace(options, only=())
+        there = ", ".join(name for part in PARTS for name in part.works(everything))
+        parser.error(f"no work has that in its name: there are {there}")
+    return options, given
+
+
+def total(options: Options) -> int:
+    """Count the works that were asked for."""
+    return sum(len(part.works(options)) for part in PARTS)
+
+
+def main() -> None:
+    """Run, print, draw."""
+    options, given = asked()
+    os.sched_setaffinity(0, {given.core})
+    # What libraries say of each other's old names is not for who reads a table.
+    warnings.simplefilter("ignore")
+    began = time.monotonic()
+    head = machine(given.core, set(given.allowed))
+    if given.left_out:
+        head.append(
+            f"left out, not installed: {', '.join(given.left_out)} (pip install -e '.[peers]')"
+        )
+    head.append(
+        f"{options.rows:,} rows of 77 bytes, {options.frames:,} frames of 84x84; medians of "
+        f"{options.rounds} timings in turns, processor time"
+    )
+    print("\n".join(head), flush=True)
+    print("\n" + VERDICTS_HEAD, flush=True)
+    progress = Progress(total(options))
+    found = Found()
+    for part in PARTS:
+        for piece in part.run(options, progress):
+            progress.clear()
+            found.take(piece)
+            for line in verdicts_lines(piece.verdicts):
+                print(line, flush=True)
+    names = (peers.OURS, *options.peers)
+    tail = [""]
+    if found.rows:
+        tail += ["microseconds", "", *peers_table(found.rows, names, peers.OURS), ""]
+    versions = ", ".join(f"{name} {peers.peer(name).version()}" for name in options.peers)
+    tail += [*found.notes, f"versions: {versions}", f"{time.monotonic() - began:.0f} seconds"]
+    print("\n".join(tail), flush=True)
+    image = given.folder / "compare.png"
+    drawn = bool(found.rows) and picture.draw(image, found.rows, names, "\n".join(head[:2]))
+    if drawn:
+        print(f"drawn: {image}")
+    elif found.rows:
+        print("not drawn: matplotlib is not installed")
+    write_page(
+        given.folder / "compare.md",
+        [*head, "", VERDICTS_HEAD, *verdicts_lines(found.verdicts), *tail],
+        drawn,
+    )
+
+
+def write_page(path: pathlib.Path, text: list[str], drawn: bool) -> None:
+    """Write what was printed, and show the picture."""
+    page = ["# replay beside its peers", "", "```text", *text, "```", ""]
+    if drawn:
+        page += ["![The time of each work, by library](compare.png)", ""]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(page))
+    print(f"written: {path}")
 
 
 if __name__ == "__main__":

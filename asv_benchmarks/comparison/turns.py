@@ -1,0 +1,77 @@
+"""
+Functions timed in turns, so that a machine whose speed drifts slows all of them alike.
+
+The time is that of the processor, of all threads of the process: it leaves out what others on the
+same core take, and has in it what a library does in threads of its own.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+#: Seconds that one timing takes at least, but for works that are longer by themselves.
+TIMING = 0.008
+
+
+def in_turns(
+    works: Mapping[str, Callable[[int], object]],
+    rounds: int,
+    said: Callable[[str], None] = lambda name: None,
+) -> dict[str, float]:
+    """
+    Time functions that do something so many times.
+
+    Parameters
+    ----------
+    works : mapping of str to callable
+        Each takes how many times.
+    rounds : int
+        Timings of each; the first one more, to warm up, is left out.
+    said : callable
+        Told which one has its turn.
+
+    Returns
+    -------
+    dict of str to float
+        Medians, in microseconds a time.
+    """
+    times = {}
+    for name, work in works.items():
+        said(name)
+        times[name] = enough(work)
+    kept: dict[str, list[float]] = {name: [] for name in works}
+    collects = gc.isenabled()
+    # As in timeit: a collection looks at all objects of all libraries, and finds nothing.
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(rounds + 1):
+            for name, work in works.items():
+                said(name)
+                taken = seconds(work, times[name])
+                if turn:
+                    kept[name].append(taken)
+    finally:
+        if collects:
+            gc.enable()
+    return {name: statistics.median(taken) * 1e6 for name, taken in kept.items()}
+
+
+def enough(work: Callable[[int], object]) -> int:
+    """Say how many times a timing should have."""
+    # What is prepared once, such as a function that JAX compiles for a size.
+    work(1)
+    times = 1
+    while True:
+        taken = seconds(work, times) * times
+        if taken >= TIMING / 4:
+            return max(1, round(times * TIMING / taken))
+        times *= 4
+
+
+def seconds(work: Callable[[int], object], times: int) -> float:
+    """Time so many times together; give the seconds of one."""
+    began = time.process_time()
+    work(times)
+    return (time.process_time() - began) / times
