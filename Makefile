@@ -79,8 +79,11 @@ $(VENV)/%.stamp: $(VENV)/bin/python pyproject.toml
 	$(PIP) --editable ".[$*]"
 	@touch $@
 
-compare: $(VENV)/bench.stamp  ## Time the buffer beside plain NumPy, in one run
-	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/compare.py
+# In an environment of its own: the others bring gigabytes, and a PyTorch of their choice. With
+# ARGS="--quick", or any other of `compare.py --help`.
+compare:  ## Time the buffer beside cpprb, Tianshou, Stable-Baselines3, TorchRL, Flashbax, NumPy
+	$(MAKE) --no-print-directory VENV=.venv-peers .venv-peers/peers.stamp
+	NUMBA_CACHE_DIR=$(CACHE)/compiled .venv-peers/bin/python asv_benchmarks/compare.py $(ARGS)
 
 throughput: $(VENV)/bench.stamp  ## Rows a second of several processes at one buffer
 	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/throughput.py

@@ -24,6 +24,12 @@ from comparison.options import Found, Options
 from comparison.progress import Progress
 from comparison.tables import VERDICTS_HEAD, peers_table, verdicts_lines
 
+#: Over the tables of the page.
+PAGE = """\
+What `make compare` printed. First each figure that was to be reached, beside what it is measured
+by; then what every library takes for a work, the fastest of the others, and who wins where we do
+not. Each is asked by its fastest public way: `asv_benchmarks/peers` says which, and
+`asv_benchmarks/README.md` how it is measured."""
 PARTS = (loops, buffers, stacks, two_processes, homes, beyond_raw)
 
 
@@ -74,7 +80,7 @@ def asked() -> tuple[Options, argparse.Namespace]:
     )
     if not total(options):
         everything = dataclasses.replace(options, only=())
-        there = ", ".join(name for part in PARTS for name in part.works(everything))
+        there = "; ".join(name for part in PARTS for name in part.works(everything))
         parser.error(f"no work has that in its name: there are {there}")
     return options, given
 
@@ -114,8 +120,11 @@ def main() -> None:
     tail = [""]
     if found.rows:
         tail += ["microseconds", "", *peers_table(found.rows, names, peers.OURS), ""]
-    versions = ", ".join(f"{name} {peers.peer(name).version()}" for name in options.peers)
-    tail += [*found.notes, f"versions: {versions}", f"{time.monotonic() - began:.0f} seconds"]
+    there = [name for name in options.peers if any(name in row.times for row in found.rows)]
+    versions = ", ".join(f"{name} {peers.peer(name).version()}" for name in there)
+    tail += found.notes
+    tail += [f"versions: {versions}"] if versions else []
+    tail += [f"{time.monotonic() - began:.0f} seconds"]
     print("\n".join(tail), flush=True)
     image = given.folder / "compare.png"
     drawn = bool(found.rows) and picture.draw(image, found.rows, names, "\n".join(head[:2]))
@@ -132,7 +141,7 @@ def main() -> None:
 
 def write_page(path: pathlib.Path, text: list[str], drawn: bool) -> None:
     """Write what was printed, and show the picture."""
-    page = ["# replay beside its peers", "", "```text", *text, "```", ""]
+    page = ["# replay beside its peers", "", PAGE, "", "```text", *text, "```", ""]
     if drawn:
         page += ["![The time of each work, by library](compare.png)", ""]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from kernels.random import random_below, random_claim
 from kernels.ring import NOT_TAKEN, ring_claim, ring_commit, ring_take
 from kernels.rows import ADDRESS, PLAN_WIDTH, SIZE, STRIDE, rows_get, rows_put
 from kernels.tree import tree_get, tree_levels, tree_rebuild, tree_set, tree_total
-from kernels.tree_draw import tree_find_many, tree_stratum
+from kernels.tree_draw import tree_edge, tree_find_many
 from kernels.weights import weights_of, weights_scale
 
 from .options import Found, Options
@@ -93,8 +93,12 @@ def sample_prioritized(records, plan, targets, line, tree, drawn, times):
     for _ in range(times):
         counter = random_claim(line, count)
         total = tree_total(tree)
+        edge = 0
         for draw in range(count):
-            prefixes[draw] = tree_stratum(total, line[0], counter + draw, draw, count)
+            # Where a stratum ends the next begins: `tree_stratum` would compute both.
+            after = tree_edge(total, draw + 1, count)
+            prefixes[draw] = edge + random_below(line[0], counter + draw, after - edge)
+            edge = after
         tree_find_many(tree, levels, prefixes, slots, count)
         for draw in range(count):
             leaves[draw] = tree_get(tree, levels, slots[draw])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 #: Seconds between two signs of life.
-PULSE = 0.5
+PULSE = 0.4
 _WIDTH = 78
 
 
@@ -33,8 +33,7 @@ class Progress:
         """Say which work is begun."""
         self.done += 1
         self.work = work
-        if not self.live:
-            self._write(self._line(""))
+        self._write(self._line(""))
 
     def turn(self, name: str) -> None:
         """Say whose turn it is, at most every PULSE."""

@@ -43,7 +43,6 @@ def in_turns(
     kept: dict[str, list[float]] = {name: [] for name in works}
     collects = gc.isenabled()
     # As in timeit: a collection looks at all objects of all libraries, and finds nothing.
-    gc.collect()
     gc.disable()
     try:
         for turn in range(rounds + 1):
