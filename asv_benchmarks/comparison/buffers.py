@@ -14,7 +14,7 @@ from peers.peer import ADD, EXTEND, GIVEN, SAMPLE, SEED, UPDATE, Peer
 from .options import Found, Options
 from .progress import Progress
 from .tables import Row, Verdict, digits
-from .turns import in_turns
+from .turns import TIMING, in_turns
 
 TAKE = "np.take"
 ASSIGN = "NumPy assignments"
@@ -123,7 +123,9 @@ def timed(options: Options, progress: Progress, wanted: list[Work], rows: int) -
         }
         if work.beside:
             calls[work.beside] = reference(arrays, work)
-        times = in_turns(calls, options.rounds, progress.turn)
+        # Ten times as many pages are ten times as many to come to know.
+        timing = TIMING * rows / options.rows
+        times = in_turns(calls, options.rounds, progress.turn, timing)
         if work.kind == EXTEND:
             times = {name: taken / work.count for name, taken in times.items()}
         found.rows.append(Row(work.name, times))

@@ -18,6 +18,7 @@ def in_turns(
     works: Mapping[str, Callable[[int], object]],
     rounds: int,
     said: Callable[[str], None] = lambda name: None,
+    timing: float = TIMING,
 ) -> dict[str, float]:
     """
     Time functions that do something so many times.
@@ -27,9 +28,11 @@ def in_turns(
     works : mapping of str to callable
         Each takes how many times.
     rounds : int
-        Timings of each; the first one more, to warm up, is left out.
+        Timings of each.
     said : callable
         Told which one has its turn.
+    timing : float
+        Seconds that one timing takes at least.
 
     Returns
     -------
@@ -39,34 +42,34 @@ def in_turns(
     times = {}
     for name, work in works.items():
         said(name)
-        times[name] = enough(work)
+        times[name] = enough(work, timing)
     kept: dict[str, list[float]] = {name: [] for name in works}
     collects = gc.isenabled()
     # As in timeit: a collection looks at all objects of all libraries, and finds nothing.
     gc.disable()
     try:
-        for turn in range(rounds + 1):
+        for _ in range(rounds):
             for name, work in works.items():
                 said(name)
-                taken = seconds(work, times[name])
-                if turn:
-                    kept[name].append(taken)
+                # The one before has left caches and page tables to itself: not timed.
+                work(times[name])
+                kept[name].append(seconds(work, times[name]))
     finally:
         if collects:
             gc.enable()
     return {name: statistics.median(taken) * 1e6 for name, taken in kept.items()}
 
 
-def enough(work: Callable[[int], object]) -> int:
+def enough(work: Callable[[int], object], timing: float) -> int:
     """Say how many times a timing should have."""
     # What is prepared once, such as a function that JAX compiles for a size.
     work(1)
     times = 1
     while True:
         taken = seconds(work, times) * times
-        if taken >= TIMING / 4:
-            return max(1, round(times * TIMING / taken))
-        times *= 4
+        if taken >= timing / 2:
+            return max(1, round(times * timing / taken))
+        times *= 2
 
 
 def seconds(work: Callable[[int], object], times: int) -> float:
