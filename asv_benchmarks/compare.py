@@ -40,7 +40,7 @@ def asked() -> tuple[Options, argparse.Namespace]:
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows stored")
     parser.add_argument("--frames", type=int, default=100_000, help="frames stored, 7 kB each")
-    parser.add_argument("--rounds", type=int, default=11, help="timings of each work")
+    parser.add_argument("--rounds", type=int, default=15, help="timings of each work")
     parser.add_argument("--quick", action="store_true", help="small, few: to see that it works")
     parser.add_argument(
         "--large", action="store_true", help="also ten times as many rows: 10 GB, some minutes"

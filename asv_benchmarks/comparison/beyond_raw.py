@@ -38,4 +38,4 @@ def run(options: Options, progress: Progress) -> Iterator[Found]:
     with replay.ReplayBuffer(rows, FIELDS, sampler=replay.Proportional()) as buffer:
         raw = rows * sum(field.nbytes for field in buffer.fields.values())
         share = 100 * (buffer.nbytes - raw) / raw
-    yield Found(verdicts=[Verdict(WORK, "", share, 0.0, "%", TARGET)])
+    yield Found(verdicts=[Verdict(WORK, "", share, 0.0, 0.0, "%", TARGET)])

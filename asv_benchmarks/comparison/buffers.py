@@ -125,7 +125,8 @@ def timed(options: Options, progress: Progress, wanted: list[Work], rows: int) -
             calls[work.beside] = reference(arrays, work)
         # Ten times as many pages are ten times as many to come to know.
         timing = TIMING * rows / options.rows
-        times = in_turns(calls, options.rounds, progress.turn, timing)
+        turns = in_turns(calls, options.rounds, progress.turn, timing)
+        times = turns.medians
         if work.kind == EXTEND:
             times = {name: taken / work.count for name, taken in times.items()}
         found.rows.append(Row(work.name, times))
@@ -133,7 +134,13 @@ def timed(options: Options, progress: Progress, wanted: list[Work], rows: int) -
             if rival in times:
                 found.verdicts.append(
                     Verdict(
-                        work.name, f"us {rival}", times["replay"], times[rival], "us", work.target
+                        work.name,
+                        f"us {rival}",
+                        times[peers.OURS],
+                        times[rival],
+                        turns.ratio(peers.OURS, rival),
+                        "us",
+                        work.target,
                     )
                 )
             else:
@@ -236,7 +243,7 @@ def faster_take(arrays: NumpyRows, rounds: int) -> str:
             for name, take in (("np.take", arrays.take), ("ndarray.take", arrays.take_by_method))
         },
         rounds,
-    )
+    ).medians
     said = " / ".join(digits(times[f"ndarray.take({count})"]) for count in counts)
     beside = " / ".join(digits(times[f"np.take({count})"]) for count in counts)
     return (

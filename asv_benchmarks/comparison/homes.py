@@ -52,9 +52,18 @@ def run(options: Options, progress: Progress) -> Iterator[Found]:
                     )
                     for home, side in (("private", private), ("named", named))
                 }
-                times = in_turns(calls, 2 * options.rounds, progress.turn)
+                turns = in_turns(calls, 2 * options.rounds, progress.turn)
+                times = turns.medians
                 found.verdicts.append(
-                    Verdict(name, "us private", times["named"], times["private"], "us", TARGET)
+                    Verdict(
+                        name,
+                        "us private",
+                        times["named"],
+                        times["private"],
+                        turns.ratio("named", "private"),
+                        "us",
+                        TARGET,
+                    )
                 )
         finally:
             private.buffer.close()

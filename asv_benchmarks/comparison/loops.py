@@ -188,8 +188,8 @@ def run(options: Options, progress: Progress) -> Iterator[Found]:
     for name in wanted:
         if name != wanted[0]:
             progress.begin(name)
-        times = in_turns({name: calls[name]}, options.rounds, progress.turn)
-        found.verdicts.append(Verdict(name, "", 1000 * times[name], 0.0, "ns", WORKS[name]))
+        times = in_turns({name: calls[name]}, options.rounds, progress.turn).medians
+        found.verdicts.append(Verdict(name, "", 1000 * times[name], 0.0, 0.0, "ns", WORKS[name]))
     yield found
 
 

@@ -58,11 +58,20 @@ def run(options: Options, progress: Progress) -> Iterator[Found]:
             for who, side in sides.items()
             if hasattr(side, "sample_given") or not given
         }
-        times = in_turns(calls, options.rounds, progress.turn)
+        turns = in_turns(calls, options.rounds, progress.turn)
+        times = turns.medians
         found.rows.append(Row(name, times))
         if target:
             found.verdicts.append(
-                Verdict(name, "us np.take", times[peers.OURS], times[REFERENCE], "us", target)
+                Verdict(
+                    name,
+                    "us np.take",
+                    times[peers.OURS],
+                    times[REFERENCE],
+                    turns.ratio(peers.OURS, REFERENCE),
+                    "us",
+                    target,
+                )
             )
     del sides, calls
     gc.collect()

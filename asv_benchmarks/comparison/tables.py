@@ -35,6 +35,8 @@ class Verdict:
         What it is compared with, "" where the figure stands alone.
     ours, theirs : float
         In `unit`; `theirs` is 0 where the figure stands alone.
+    ratio : float
+        Of the two, by turns; 0 where the figure stands alone.
     unit : str
     target : float
         Of ours / theirs, or of ours alone.
@@ -46,6 +48,7 @@ class Verdict:
     beside: str
     ours: float
     theirs: float
+    ratio: float
     unit: str
     target: float
     more: bool = False
@@ -53,7 +56,7 @@ class Verdict:
     @property
     def figure(self) -> float:
         """What is held against the target."""
-        return self.ours / self.theirs if self.theirs else self.ours
+        return self.ratio if self.theirs else self.ours
 
     @property
     def reached(self) -> bool:

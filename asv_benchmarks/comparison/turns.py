@@ -14,12 +14,37 @@ from collections.abc import Callable, Mapping
 TIMING = 0.008
 
 
+class Turns:
+    """
+    What the turns took.
+
+    Parameters
+    ----------
+    kept : mapping of str to list of float
+        Seconds a time, one figure a turn.
+    """
+
+    def __init__(self, kept: Mapping[str, list[float]]) -> None:
+        self.kept = kept
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """Give the middle time of each, in microseconds."""
+        return {name: statistics.median(taken) * 1e6 for name, taken in self.kept.items()}
+
+    def ratio(self, ours: str, theirs: str) -> float:
+        """Give the middle ratio of two in the same turn: what slows a turn slows both."""
+        return statistics.median(
+            here / there for here, there in zip(self.kept[ours], self.kept[theirs], strict=True)
+        )
+
+
 def in_turns(
     works: Mapping[str, Callable[[int], object]],
     rounds: int,
     said: Callable[[str], None] = lambda name: None,
     timing: float = TIMING,
-) -> dict[str, float]:
+) -> Turns:
     """
     Time functions that do something so many times.
 
@@ -36,8 +61,7 @@ def in_turns(
 
     Returns
     -------
-    dict of str to float
-        Medians, in microseconds a time.
+    Turns
     """
     times = {}
     for name, work in works.items():
@@ -57,7 +81,7 @@ def in_turns(
     finally:
         if collects:
             gc.enable()
-    return {name: statistics.median(taken) * 1e6 for name, taken in kept.items()}
+    return Turns(kept)
 
 
 def enough(work: Callable[[int], object], timing: float) -> int:

@@ -26,7 +26,7 @@ TARGET = 100.0
 ADDS = "two processes: adds/s"
 BATCHES = "two processes: batches/s"
 #: Rounds of turns.
-ROUNDS = 3
+ROUNDS = 5
 #: Seconds in which both must have begun.
 START = 0.1
 
@@ -51,7 +51,16 @@ def run(options: Options, progress: Progress) -> Iterator[Found]:
         theirs = rates["cpprb"][work] if "cpprb" in rates else 0.0
         if theirs:
             found.verdicts.append(
-                Verdict(name, "by cpprb's MPReplayBuffer", ours, theirs, "", TARGET, more=True)
+                Verdict(
+                    name,
+                    "by cpprb's MPReplayBuffer",
+                    ours,
+                    theirs,
+                    ours / theirs,
+                    "",
+                    TARGET,
+                    more=True,
+                )
             )
         else:
             found.notes.append(f"{name}: replay {ours:,.0f}")
