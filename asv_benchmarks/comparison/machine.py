@@ -1,6 +1,5 @@
 """What a run was made on: machine, system, versions."""
 
-import importlib.metadata
 import os
 import pathlib
 import platform
@@ -33,8 +32,3 @@ def processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def version(distribution: str) -> str:
-    """Give the version of a distribution."""
-    return importlib.metadata.version(distribution)
