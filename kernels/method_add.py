@@ -108,7 +108,7 @@ def ids_array(handle: np.ndarray, me: int, count: int) -> int:
     Returns
     -------
     int
-        A new reference; 0 where Python has an error set.
+        A new reference; 0 where Python has an error set, MISMATCH where there is none to be had.
 
     Notes
     -----
@@ -131,7 +131,11 @@ def ids_array(handle: np.ndarray, me: int, count: int) -> int:
     wanted = new_integer(count)
     if wanted == 0:
         return 0
-    return method_python(word(NEW_IDS), me, wanted, 0, 0, 0, 0)
+    made = method_python(word(NEW_IDS), me, wanted, 0, 0, 0, 0)
+    if made != 0 and array_rows(handle, made, handle[DESCR_INT64], OUT, plan, -1) != count:
+        drop_reference(made)
+        return MISMATCH
+    return made
 
 
 @kernel
@@ -165,8 +169,8 @@ def extend_plainly(handle: np.ndarray, me: int, arguments: int, count: int, name
     if rows < 1 or rows * handle[ROW_BYTES] > LONG:
         return MISMATCH
     ids = ids_array(handle, me, rows)
-    if ids == 0:
-        return 0
+    if ids == 0 or ids == MISMATCH:
+        return ids
     if handle[OPEN] == 0 or (handle[LIMITS] != 0 and insert_claim(handle, rows) == HELD_BACK):
         drop_reference(ids)
         return MISMATCH
@@ -176,6 +180,7 @@ def extend_plainly(handle: np.ndarray, me: int, arguments: int, count: int, name
         return ids
     so_many = new_integer(stored)
     if so_many == 0:
+        claims_back(handle, rows - stored, 0)
         drop_reference(ids)
         return 0
     return method_python(word(EXTEND_REST), me, ids, so_many, arguments, count, names)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kernels.addresses import address_of, load_float64, load_int64, stack_integers
-from kernels.codes import MISMATCH
+from kernels.codes import CLOSED, MISMATCH
 from kernels.entries import call_4
 from kernels.handle import (
     BATCH_BYTES,
@@ -244,7 +244,7 @@ def walk_run(handle: np.ndarray, me: int, walk: int, first: int, second: int, co
     Returns
     -------
     int
-        What the walk gives.
+        What the walk gives; CLOSED where Python has an error set.
 
     Notes
     -----
@@ -265,8 +265,9 @@ def walk_run(handle: np.ndarray, me: int, walk: int, first: int, second: int, co
     handle[BUSY] -= 1
     if handle[OPEN] == 0:
         left = method_python(word(LEFT), me, 0, 0, 0, 0, 0)
-        if left != 0:
-            drop_reference(left)
+        if left == 0:
+            return CLOSED
+        drop_reference(left)
     return given
 
 
@@ -314,6 +315,9 @@ def sample_plainly(handle: np.ndarray, me: int, arguments: int, count: int, name
     missed = -1
     if drawn > 0:
         missed = walk_run(handle, me, handle[GATHER], address_of(targets), slots, rows)
+    if drawn == CLOSED or missed == CLOSED:
+        drop_reference(batch)
+        return 0
     if missed == 0 and handle[NOTICED] == 0:
         if handle[FLAT] == 0:
             return batch

@@ -170,8 +170,7 @@ class Reader(Handled):
         handle = self._handle
         batch = flat if handle is not None and handle[words.FLAT] else self._typed(flat)
         if batch_size * self._batch_bytes <= LARGEST_KEPT and handle is not None:
-            handle.batches.insert(0, batch)
-            handle.batches.pop()
+            handle.keep(handle.batches, batch)
         return batch
 
     def _sample_rest(self, batch: Any, drawn: float, missed: int, timeout: Any) -> Any:

@@ -650,7 +650,8 @@ class ReplayBuffer(LearningWriter, Reader):
             self._close_writer(_closed)
             self._close_reader(_closed)
             self._object_update = _closed
-            getattr(self._handle, "batches", []).clear()
+            if self._handle is not None and self._handle.batches:
+                self._handle.batches.clear()
             if self._tree is not None:
                 self._tree.close()
             self._ring.close()

@@ -153,10 +153,8 @@ class Writer(Handled):
     def _new_ids(self, count: int) -> npt.NDArray[np.int64]:
         """Make an array of ids, and keep it to be used anew."""
         ids = np.empty(count, np.int64)
-        handle = self._handle
-        if handle is not None:
-            handle.ids.insert(0, ids)
-            handle.ids.pop()
+        if self._handle is not None:
+            self._handle.keep(self._handle.ids, ids)
         return ids
 
     def _extend_rest(

@@ -49,9 +49,10 @@ class Handle(np.ndarray):
     memory: Any
     #: Arrays that words of it point at, of this process.
     kept: tuple[Any, ...] = ()
-    #: Batches and arrays of ids that were given out; their lists stay where they are.
-    batches: list[Any]
-    ids: list[Any]
+    #: Batches and arrays of ids that were given out; their lists stay where they are, and are
+    #: empty where the block was closed.
+    batches: Any = ()
+    ids: Any = ()
 
     def twin(self) -> "Handle":
         """Copy it: the same block, and words that may be changed."""
@@ -62,6 +63,14 @@ class Handle(np.ndarray):
             handle[word] = 0
         handle.keep_ids()
         return handle
+
+    @staticmethod
+    def keep(kept: Any, made: Any) -> None:
+        """Have a batch or an array of ids used anew, in place of the one that was kept longest."""
+        if kept:
+            # Another thread may do the same, or empty the list: neither of these minds.
+            kept.insert(0, made)
+            del kept[KEPT:]
 
     def keep_ids(self) -> None:
         """Have arrays of ids that nobody holds any more used anew."""

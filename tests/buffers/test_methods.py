@@ -19,11 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import replay
+from kernels import handle as words
 from kernels import interpreter, structure
+from kernels.method_add import LONG
 from replay.buffers import methods
 from replay.buffers.reader import LARGEST_KEPT, Reader
 from replay.buffers.writer import Writer
-from replay.memory.handle import KEPT
+from replay.memory.handle import KEPT, Handle
 from tests.homes import block_bytes, opened, walking
 
 pytestmark = pytest.mark.compiled
@@ -47,6 +49,14 @@ def values(number=0):
         np.full((2, 2), number, np.uint8),
         False,
     )
+
+
+def stacked(count, row=None):
+    """Stack a row, in arrays of the very dtypes: what the kernel takes."""
+    row = values(1) if row is None else row
+    with replay.ReplayBuffer(1, FIELDS) as buffer:
+        dtypes = [field.dtype for field in buffer.fields.values()]
+    return [np.stack([value] * count).astype(to) for value, to in zip(row, dtypes, strict=True)]
 
 
 def filled(count=20, **options):
@@ -359,7 +369,7 @@ def test_a_batch_that_somebody_has_changed_is_not_used_anew(spoil):
 
 
 def test_ids_that_somebody_holds_stay_as_they_are():
-    rows = [np.stack([value] * 4) for value in values(1)]
+    rows = stacked(4)
     with filled(0) as buffer:
         held = [buffer.extend(*rows) for _ in range(10)]
         assert [ids.tolist() for ids in held] == [list(range(n, n + 4)) for n in range(0, 40, 4)]
@@ -394,7 +404,7 @@ def test_no_reference_is_lost_or_left(sampler):
     """Of what was given, what came back, and what came up between, in success and in refusal."""
     with filled(sampler=SAMPLERS[sampler]) as buffer:
         row = (*values(7)[:1], 100_003, 1.25, *values(7)[3:])
-        rows = [np.stack([value] * 4) for value in row]
+        rows = stacked(4, row)
         into = buffer.sample(4)
         errors = np.ones(4)
         odd = "x", 100_000_001
@@ -426,6 +436,95 @@ def test_no_reference_is_lost_or_left(sampler):
         after = [sys.getrefcount(thing) for thing in watched]
         # None comes and goes elsewhere too, but not by the hundred.
         assert all(abs(b - a) < 50 for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("_new_batch", lambda buffer: buffer.sample(5)),
+        ("_sample_rest", lambda buffer: buffer.sample(5)),
+        ("_new_ids", lambda buffer: buffer.extend(*stacked(4))),
+        ("_extend_rest", lambda buffer: buffer.extend(*stacked(300))),
+        ("_add_noticed", lambda buffer: buffer.add(*values())),
+    ],
+)
+def test_what_raises_between_leaves_no_reference(name, use):
+    with filled() as buffer:
+
+        def refuse(*_):
+            raise KeyboardInterrupt(name)
+
+        setattr(buffer, name, refuse)
+        watched = [buffer, buffer._handle, None]
+        before = [sys.getrefcount(thing) for thing in watched]
+        for _ in range(100):
+            buffer.handle[words.NOTICED] = 1
+            with pytest.raises(KeyboardInterrupt, match=name):
+                use(buffer)
+        gc.collect()
+        after = [sys.getrefcount(thing) for thing in watched]
+        assert all(abs(b - a) < 50 for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("_new_batch", lambda buffer: buffer.sample(5)),
+        ("_new_ids", lambda buffer: buffer.extend(*stacked(4))),
+    ],
+)
+def test_a_buffer_that_is_closed_while_python_runs_in_between(name, use, late):
+    """As another thread does it: the handle that the kernel goes on with must be there still."""
+    buffer = filled()
+    make = getattr(buffer, name)
+
+    def close(count):
+        made = make(count) if late else None
+        buffer.close()
+        return made if late else make(count)
+
+    setattr(buffer, name, close)
+    with pytest.raises(replay.ClosedError):
+        use(buffer)
+
+
+def test_lists_of_what_is_kept_may_be_emptied_meanwhile():
+    made = [object() for _ in range(2 * KEPT)]
+    kept = [None] * KEPT
+    for thing in made:
+        Handle.keep(kept, thing)
+    assert kept == made[: KEPT - 1 : -1]
+    kept.clear()
+    Handle.keep(kept, made[0])
+    Handle.keep((), made[0])
+    assert kept == []
+
+
+def test_a_buffer_that_is_closed_in_the_midst_of_a_long_batch():
+    """Who is inside gets the batch; and what goes wrong as the block is let go is raised."""
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)
+    for refuse in (False, True):
+        buffer = filled()
+        # The first one has somebody look after the dead.
+        buffer.sample(1)
+
+        def close(*_, buffer=buffer):
+            buffer.close()
+            return 0
+
+        def left():
+            raise KeyboardInterrupt("left")
+
+        gather = kind(close)
+        buffer.handle[words.GATHER] = ctypes.cast(gather, ctypes.c_void_p).value
+        if refuse:
+            buffer._left = left
+            with pytest.raises(KeyboardInterrupt, match="left"):
+                buffer.sample(LONG)
+        else:
+            assert buffer.sample(LONG).obs.shape == (LONG, 3)
+            assert buffer._ring._leaving == []
 
 
 # what else has the methods
