@@ -92,7 +92,6 @@ def serves() -> bool:
     return True
 
 
-@functools.cache
 def install(kind: type, *names: str) -> None:
     """
     Have the interpreter call kernels in place of methods of a class.
@@ -107,11 +106,15 @@ def install(kind: type, *names: str) -> None:
     if not serves():
         return
     for name in names:
+        plain = kind.__dict__[f"_plain_{name}"]
+        if kind.__dict__.get(name) is not plain:
+            # It is a kernel already, or somebody has put a method of their own there.
+            continue
         kernel, signature = _KERNELS[name]
         with compiling() as ready:
             address = entry_address(kernel, 4)
             ready(name)
-        doc = f"{name}{signature}\n--\n\n{getattr(kind, name).__doc__}"
+        doc = f"{name}{signature}\n--\n\n{plain.__doc__}"
         definition = _Definition(name.encode(), address, _FASTCALL | _KEYWORDS, doc.encode())
         _kept.append(definition)
         make = ctypes.pythonapi.PyDescr_NewMethod

@@ -124,6 +124,20 @@ def test_without_what_they_read_no_method_is_compiled(monkeypatch):
     assert (words == interpreter.WORDS).all()
 
 
+def test_a_method_that_somebody_has_replaced_stays(monkeypatch):
+    """Also where that was before a buffer was opened first."""
+    for kind, name in ((Reader, "sample"), (replay.ReplayBuffer, "update_priorities")):
+        plain = getattr(kind, f"_plain_{name}")
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, name, lambda *_: "mine")
+            methods.install(kind, name)
+            with filled() as buffer:
+                assert getattr(buffer, name)(1) == "mine"
+            patch.setattr(kind, name, plain)
+            methods.install(kind, name)
+            assert inspect.ismethoddescriptor(getattr(kind, name))
+
+
 STRANGE = st.sampled_from(
     [
         *(None, "text", b"bytes", [], [1, 2, 3], (1.5, 2, 3), {}, object, True, False),
