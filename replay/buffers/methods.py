@@ -48,9 +48,6 @@ _KERNELS = {
     "update_priorities": (method_sample.method_update, "($self, ids, priorities)"),
 }
 
-#: What the interpreter keeps addresses of.
-_kept: list[Any] = []
-
 
 class _Definition(ctypes.Structure):
     """PyMethodDef."""
@@ -87,9 +84,20 @@ def serves() -> bool:
     words[interpreter.NONE] = id(None)
     for word, name in _NAMES.items():
         known = sys.intern(name)
-        _kept.append(known)
+        _keep(known)
         words[word] = id(known)
+    _keep(words)
     return True
+
+
+def _keep(thing: Any) -> None:
+    """
+    Keep what kernels and the interpreter have the address of, for as long as the process lives.
+
+    A list in a module would not do: at the end modules are emptied, and objects that go after
+    that may still call their methods.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def install(kind: type, *names: str) -> None:
@@ -116,7 +124,7 @@ def install(kind: type, *names: str) -> None:
             ready(name)
         doc = f"{name}{signature}\n--\n\n{plain.__doc__}"
         definition = _Definition(name.encode(), address, _FASTCALL | _KEYWORDS, doc.encode())
-        _kept.append(definition)
+        _keep(definition)
         make = ctypes.pythonapi.PyDescr_NewMethod
         make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
         setattr(kind, name, make(kind, ctypes.addressof(definition)))

@@ -138,6 +138,20 @@ def test_a_method_that_somebody_has_replaced_stays(monkeypatch):
             assert inspect.ismethoddescriptor(getattr(kind, name))
 
 
+def test_what_the_interpreter_has_addresses_of_outlives_the_module():
+    """At the end modules are emptied, and an object that goes later may still add a row."""
+
+    class Thing:
+        pass
+
+    thing = Thing()
+    gone = weakref.ref(thing)
+    methods._keep(thing)
+    del thing
+    assert gone() is not None
+    assert not [kept for kept in vars(methods).values() if isinstance(kept, list)]
+
+
 STRANGE = st.sampled_from(
     [
         *(None, "text", b"bytes", [], [1, 2, 3], (1.5, 2, 3), {}, object, True, False),
