@@ -29,7 +29,8 @@ are of this process; nothing of a handle is shared.
     KEEP                float64: the share of a leaf that an update leaves at least
     REACH               steps that a priority is passed back
     HEAP                address of the words of the heap, see `heap`; 0: all rows are of one size
-    NAMES               address of as many words as there are fields, addresses of their names
+    NAMES               address of as many words as there are fields, addresses of their names; 0
+                        of a part of a nested field
     ADD UPDATE DRAW GATHER  entries, see `walks`; 0: Python goes another way
     BATCH_TYPE          address of the type of the batches
     BATCHES             address of a list of batches that were given out: each is used anew when

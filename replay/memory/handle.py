@@ -30,6 +30,7 @@ from kernels.rows import (
 from kernels.tree import tree_levels
 from replay.memory.block import Block
 from replay.memory.calls import heap_entries, structure, walk_entry
+from replay.memory.fields import SEPARATOR
 from replay.memory.layout import Layout
 from replay.memory.window import STEP
 
@@ -132,7 +133,8 @@ def make_handle(block: Block, number: int) -> Handle:
         line[DIMS : DIMS + len(field.shape)] = field.shape
         handle[words.ROW_BYTES] += field.nbytes
     names = [sys.intern(name) for name in fields]
-    known = np.array([id(name) for name in names], np.int64)
+    # A part of a nested field is no name that a row is given by.
+    known = np.array([0 if SEPARATOR in name else id(name) for name in names], np.int64)
     handle.kept = (np.array(names, object), known)
     handle[words.NAMES] = known.ctypes.data
     handle.keep_ids()

@@ -280,6 +280,21 @@ def test_priorities_are_set_as_by_the_method_in_python(kind):
         assert block_bytes(compiled) == block_bytes(plain)
 
 
+def test_a_part_of_a_nested_field_is_no_name_of_a_row():
+    """Not even as the very str that the buffer knows it by."""
+    fields = {"obs": {"image": (np.float32, (3,)), "speed": np.float32}, "action": np.int64}
+    with replay.ReplayBuffer(4, fields) as buffer:
+        row = dict(zip(buffer.fields, (np.zeros(3, np.float32), 1.0, 1), strict=True))
+        for add in (buffer.add, buffer._plain_add):
+            with pytest.raises(replay.FieldError, match="lacks field 'obs'"):
+                add(**row)
+        rows = {name: np.zeros((2, *np.shape(row[name])), buffer.fields[name].dtype) for name in row}
+        for extend in (buffer.extend, buffer._plain_extend):
+            with pytest.raises(replay.FieldError, match="lacks field 'obs'"):
+                extend(**rows)
+        assert len(buffer) == 0
+
+
 def test_more_arguments_than_there_is_room_for_are_refused():
     with filled() as buffer:
         for count in (6, 65, 508, 509, 510, 511, 512, 513, 700, 5000):
