@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernels import handle as words
+from kernels.addresses import STACK
 from kernels.codes import HELD_BACK, MISMATCH, NO_PRIORITY, NOT_WHOLE, NOTICE
 from kernels.rows import DAMAGED
 from replay.buffers.batch import batch_type
@@ -76,7 +77,8 @@ class Reader(Handled):
         if sampler.walk is None or not handle[words.TYPE_ARRAY]:
             return
         handle[words.DRAW] = walk_entry(sampler.walk)
-        if not gatherer.lacks:
+        # Batches of more arrays than kernels take at once are Python's.
+        if not gatherer.lacks and len(self._dtypes) <= STACK:
             # Whatever Python has to do to a batch, it does to what kernels have filled.
             handle[words.FLAT] = flat = self._nested or gatherer.complete is not None
             handle[words.BATCH_TYPE] = id(tuple if flat else self._batch_type)

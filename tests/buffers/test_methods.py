@@ -288,7 +288,9 @@ def test_a_part_of_a_nested_field_is_no_name_of_a_row():
         for add in (buffer.add, buffer._plain_add):
             with pytest.raises(replay.FieldError, match="lacks field 'obs'"):
                 add(**row)
-        rows = {name: np.zeros((2, *np.shape(row[name])), buffer.fields[name].dtype) for name in row}
+        rows = {
+            name: np.zeros((2, *np.shape(row[name])), buffer.fields[name].dtype) for name in row
+        }
         for extend in (buffer.extend, buffer._plain_extend):
             with pytest.raises(replay.FieldError, match="lacks field 'obs'"):
                 extend(**rows)
@@ -315,6 +317,7 @@ def test_more_fields_than_kernels_take_at_once_are_stored():
         assert buffer.add(*range(70)) == 0
         assert buffer.add(**dict.fromkeys(reversed(fields), 1)) == 1
         assert buffer.sample(2)["field_69"].tolist()
+        assert not buffer.handle[words.BATCHES], "a batch would be made in vain"
         assert buffer.column("field_69")[:2].tolist() == [69, 1]
 
 
