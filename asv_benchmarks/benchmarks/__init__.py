@@ -8,27 +8,51 @@ A timing is always of many operations, so that its digits read as those of one:
   microseconds as nanoseconds.
 
 asv runs `setup` before each timing. What takes long to set up is kept by `workload`.
+
+REPLAY_BENCH_LARGE=1 adds ten million rows. REPLAY_BENCH_QUICK=1 is for a lane that wants to know
+that every benchmark works, and not how fast: sizes are the smallest ones, and loops are short.
 """
 
 import os
+from typing import TypeVar
 
 from kernels.random import random_below
 
-#: Times that a compiled function runs what is measured.
-OPERATIONS = 1_000_000
-#: Times that a Python loop calls a method.
-CALLS = 1_000
+Value = TypeVar("Value")
 
-#: Rows stored. REPLAY_BENCH_LARGE=1 adds ten million, which take some gigabytes and minutes.
-CAPACITIES = [1_000, 10_000, 100_000, 1_000_000]
+
+def asked(name: str) -> bool:
+    return os.environ.get(name, "0") not in ("", "0")
+
+
+QUICK = asked("REPLAY_BENCH_QUICK")
+
+
+def unless_quick(measured: Value, tried: Value) -> Value:
+    """Choose a size, a number of calls or a list of parameters."""
+    return tried if QUICK else measured
+
+
+#: Times that a compiled function runs what is measured.
+OPERATIONS = unless_quick(1_000_000, 1_000)
+#: Times that a Python loop calls a method.
+CALLS = unless_quick(1_000, 10)
+#: Times that several threads or processes go on for so many seconds; the middle one counts.
+TURNS = unless_quick(5, 1)
+SECONDS = unless_quick(0.1, 0.01)
+
+#: Rows stored. Ten million take some gigabytes and minutes.
+CAPACITIES = unless_quick([1_000, 10_000, 100_000, 1_000_000], [1_000])
 #: The same without the middle, where another parameter makes the table large.
-ENDS = [1_000, 1_000_000]
-if os.environ.get("REPLAY_BENCH_LARGE", "0") != "0":
+ENDS = unless_quick([1_000, 1_000_000], [1_000])
+if asked("REPLAY_BENCH_LARGE"):
     CAPACITIES.append(10_000_000)
     ENDS.append(10_000_000)
 
 #: Rows a call.
-BATCHES = [1, 32, 256, 1024, 4096]
+BATCHES = unless_quick([1, 32, 256, 1024, 4096], [1, 4096])
+#: The same where one row is not a batch.
+SEVERAL = unless_quick([32, 256, 1024, 4096], [32])
 
 SAMPLERS = ["uniform", "prioritized"]
 

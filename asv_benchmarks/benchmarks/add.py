@@ -1,9 +1,12 @@
 """ReplayBuffer.add: one row from Python."""
 
 import itertools
+from typing import Any
+
+import replay
 
 from . import CALLS, CAPACITIES, SAMPLERS
-from .workload import full_buffer, rows
+from .workload import FIELDS, fill, full_buffer, row_of, sampler
 
 
 class Add:
@@ -14,12 +17,8 @@ class Add:
 
     def setup(self, sampler: str, capacity: int) -> None:
         self.buffer = full_buffer(sampler, capacity)
-        row = {name: column[0] for name, column in rows(1).items()}
-        # As an environment gives them: numbers of Python.
-        for name in ("action", "reward", "terminated"):
-            row[name] = row[name].item()
-        self.named = row
-        self.in_order = tuple(row.values())
+        self.named = row_of()
+        self.in_order = tuple(self.named.values())
         self.buffer.add(**self.named)
 
     def time_by_position(self, sampler: str, capacity: int) -> None:
@@ -39,3 +38,27 @@ class Add:
                 next_obs=next_obs,
                 terminated=terminated,
             )
+
+
+class Streams:
+    """A thousand rows by the writers of so many streams in turn."""
+
+    params = (SAMPLERS, [1, 16])
+    param_names = ("sampler", "streams")
+
+    def setup(self, kind: str, streams: int) -> None:
+        self.buffer = replay.ReplayBuffer(
+            16_000, FIELDS, sampler=sampler(kind), streams=streams, seed=1
+        )
+        fill(self.buffer)
+        turns = itertools.cycle(self.buffer.writer(stream).add for stream in range(streams))
+        self.adds: list[Any] = list(itertools.islice(turns, CALLS))
+        self.row = tuple(row_of().values())
+
+    def teardown(self, kind: str, streams: int) -> None:
+        self.buffer.close()
+
+    def time_by_position(self, kind: str, streams: int) -> None:
+        obs, action, reward, next_obs, terminated = self.row
+        for add in self.adds:
+            add(obs, action, reward, next_obs, terminated)

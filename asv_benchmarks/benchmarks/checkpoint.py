@@ -8,10 +8,11 @@ import numpy as np
 
 import replay
 
-from . import SAMPLERS
+from . import SAMPLERS, unless_quick
 from .workload import full_buffer, rows
 
-CAPACITY = 1_000_000
+CAPACITY = unless_quick(1_000_000, 10_000)
+SHARES = unless_quick([0.01, 0.05, 0.2], [0.05])
 
 
 class Checkpoint:
@@ -68,7 +69,7 @@ class Checkpoint:
 class Changed:
     """A second save, after a share of the rows was overwritten or of the priorities updated."""
 
-    params = (SAMPLERS, [0.01, 0.05, 0.2])
+    params = (SAMPLERS, SHARES)
     param_names = ("sampler", "share")
     number = 1
     warmup_time = 0
@@ -94,7 +95,7 @@ class Changed:
 class Scattered(Changed):
     """As Changed, with priorities at random places and no new rows."""
 
-    params = (["prioritized"], [0.01, 0.05, 0.2])
+    params = (["prioritized"], SHARES)
 
     def setup(self, kind: str, share: float) -> None:
         super().setup(kind, 0.0)

@@ -7,17 +7,17 @@ import numpy as np
 
 import replay
 
-from . import CALLS
+from . import CALLS, unless_quick
 
 #: Frames of 7 kB: what is drawn is in no cache.
-ROWS = 20_000
+ROWS = unless_quick(20_000, 1_000)
 SHAPE = (84, 84)
 STACK = 4
-BATCHES = [32, 256]
+BATCHES = unless_quick([32, 256], [32])
 #: Elements of the longest ragged row.
 LONGEST = 512
 #: A batch of stacks is a hundred times as much as one of small rows.
-FEW = 10
+FEW = unless_quick(10, 1)
 
 
 def frames() -> np.ndarray:

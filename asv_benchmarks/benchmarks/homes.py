@@ -7,10 +7,10 @@ import tempfile
 
 import replay
 
-from . import CALLS, SAMPLERS
+from . import CALLS, SAMPLERS, unless_quick
 from .workload import FIELDS, fill, rows, sampler
 
-CAPACITY = 100_000
+CAPACITY = unless_quick(100_000, 1_000)
 
 
 class Homes:

@@ -5,51 +5,41 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import ENDS, SAMPLERS
-from .workload import full_buffer, rows
+from . import ENDS, SAMPLERS, unless_quick
+from .workload import call_of, digits, full_buffer
 
 #: Calls before the first that counts.
-WARM_UP = 1_000
+WARM_UP = unless_quick(1_000, 10)
+CALLS = unless_quick(20_000, 100)
 
 
-def percentile(call: Callable[[], object], calls: int, percent: float) -> float:
+def percentile(call: Callable[[], object], percent: float) -> float:
     """Time calls one by one, in ns; two readings of the clock are inside each."""
     clock = time.perf_counter_ns
-    taken = np.zeros(calls, np.int64)
+    taken = np.zeros(CALLS, np.int64)
     for _ in range(WARM_UP):
         call()
-    for turn in range(calls):
+    for turn in range(CALLS):
         start = clock()
         call()
         taken[turn] = clock() - start
-    return float(np.percentile(taken, percent))
+    return digits(float(np.percentile(taken, percent)))
 
 
 class Latency:
-    """Of `add` and of `sample(256)` into new arrays, on a full buffer."""
+    """One call on a full buffer; `learn` is a batch into new arrays, and its priorities back."""
 
-    params = (SAMPLERS, ENDS)
-    param_names = ("sampler", "capacity")
-    unit = "ns"
+    params = (["add", "extend 64", "sample 32", "learn 256"], SAMPLERS, ENDS)
+    param_names = ("call", "sampler", "capacity")
 
-    def setup(self, sampler: str, capacity: int) -> None:
-        self.buffer = full_buffer(sampler, capacity)
-        self.row = tuple(column[0] for column in rows(1).values())
+    def setup(self, call: str, sampler: str, capacity: int) -> None:
+        self.call, _ = call_of(full_buffer(sampler, capacity), call)
 
-    def add(self) -> None:
-        self.buffer.add(*self.row)
+    def track_p50(self, call: str, sampler: str, capacity: int) -> float:
+        return percentile(self.call, 50)
 
-    def sample(self) -> None:
-        self.buffer.sample(256)
+    def track_p99(self, call: str, sampler: str, capacity: int) -> float:
+        return percentile(self.call, 99)
 
-    def track_add_p50(self, sampler: str, capacity: int) -> float:
-        return percentile(self.add, 50_000, 50)
-
-    def track_add_p99(self, sampler: str, capacity: int) -> float:
-        return percentile(self.add, 50_000, 99)
-
-    def track_sample_256_p50(self, sampler: str, capacity: int) -> float:
-        return percentile(self.sample, 10_000, 50)
-
-    def track_sample_256_p99(self, sampler: str, capacity: int) -> float:
-        return percentile(self.sample, 10_000, 99)
+    track_p50.unit = "ns"  # type: ignore[attr-defined]
+    track_p99.unit = "ns"  # type: ignore[attr-defined]

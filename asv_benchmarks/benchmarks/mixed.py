@@ -1,5 +1,6 @@
 """What goes beside plain draws: distinct rows, the newest row, several buffers, priorities."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -9,10 +10,10 @@ from kernels.jit import kernel
 from kernels.walk_distinct import draw_distinct
 from replay import priorities
 
-from . import BATCHES, CALLS, OPERATIONS
+from . import BATCHES, CALLS, OPERATIONS, SEVERAL, unless_quick
 from .workload import FIELDS, fill, full_buffer
 
-CAPACITY = 100_000
+CAPACITY = unless_quick(100_000, 10_000)
 
 SAMPLERS = {
     "distinct": replay.Uniform(replace=False),
@@ -22,8 +23,10 @@ SAMPLERS = {
 }
 
 
-def buffer_of(sampler: replay.Sampler, capacity: int) -> replay.ReplayBuffer:
-    buffer = replay.ReplayBuffer(capacity, FIELDS, sampler=sampler, seed=1)
+@functools.cache
+def buffer_of(sampler: str, capacity: int) -> replay.ReplayBuffer:
+    """Make a full buffer, once for all timings of a process."""
+    buffer = replay.ReplayBuffer(capacity, FIELDS, sampler=SAMPLERS[sampler], seed=1)
     fill(buffer)
     return buffer
 
@@ -39,13 +42,12 @@ def distinct_many(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray, co
 class Distinct:
     """A million slots without replacement, from rows of which a batch is this part."""
 
-    params = (BATCHES[1:], [1.0, 0.51, 0.5, 0.1, 0.01])
+    params = (SEVERAL, unless_quick([1.0, 0.51, 0.5, 0.1, 0.01], [1.0, 0.1]))
     param_names = ("batch", "part")
 
     def setup(self, batch: int, part: float) -> None:
-        self.buffer = buffer_of(SAMPLERS["distinct"], int(batch / part))
-        assert self.buffer._ring is not None
-        self.handle = self.buffer._ring.handle
+        self.buffer = buffer_of("distinct", int(batch / part))
+        self.handle = self.buffer.handle
         self.slots, self.weights = np.zeros(batch, np.int64), np.zeros(batch, np.float32)
         distinct_many(self.handle, self.slots, self.weights, 1)
 
@@ -60,7 +62,7 @@ class Sample:
     param_names = ("sampler", "batch")
 
     def setup(self, sampler: str, batch: int) -> None:
-        self.buffer = buffer_of(SAMPLERS[sampler], CAPACITY)
+        self.buffer = buffer_of(sampler, CAPACITY)
         self.out = self.buffer.sample(batch)
 
     def time_given_arrays(self, sampler: str, batch: int) -> None:
@@ -72,11 +74,11 @@ class Sample:
 class Mixture:
     """A thousand batches out of so many full buffers."""
 
-    params = ([1, 2, 4], BATCHES[1:])
+    params = (unless_quick([1, 2, 4], [2]), SEVERAL)
     param_names = ("buffers", "batch")
 
     def setup(self, buffers: int, batch: int) -> None:
-        parts = [full_buffer("uniform", CAPACITY) for _ in range(buffers)]
+        parts = [full_buffer("uniform", CAPACITY - part) for part in range(buffers)]
         self.mixture = replay.Mixture(parts)
         self.out = self.mixture.sample(batch)
 

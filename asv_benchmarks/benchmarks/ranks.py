@@ -1,5 +1,6 @@
 """kernels.ranks and kernels.walk_order: sorting by leaves, and draws by rank."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -20,7 +21,7 @@ from kernels.ranks import (
 )
 from kernels.walk_order import order_refresh
 
-from . import BATCHES, CALLS, CAPACITIES, OPERATIONS
+from . import BATCHES, CALLS, CAPACITIES, OPERATIONS, unless_quick
 from .workload import FIELDS, fill, tree_with_priorities
 
 
@@ -92,9 +93,10 @@ class Sort:
         np.argsort(-self.leaves)
 
 
-def ranked_buffer(capacity: int, refresh: int | None) -> replay.ReplayBuffer:
-    sampler = replay.Ranked(refresh=refresh)
-    buffer = replay.ReplayBuffer(capacity, FIELDS, sampler=sampler, seed=1)
+@functools.cache
+def ranked_buffer(capacity: int) -> replay.ReplayBuffer:
+    """Make a full buffer, once for all timings of a process."""
+    buffer = replay.ReplayBuffer(capacity, FIELDS, sampler=replay.Ranked(refresh=None), seed=1)
     fill(buffer)
     return buffer
 
@@ -106,12 +108,12 @@ class Refresh:
     param_names = ("capacity",)
 
     def setup(self, capacity: int) -> None:
-        self.buffer = ranked_buffer(capacity, None)
+        self.buffer = ranked_buffer(capacity)
         self.buffer.sample(1)
         self.time_refresh(capacity)
 
     def time_refresh(self, capacity: int) -> None:
-        order_refresh(self.buffer._handle)
+        order_refresh(self.buffer.handle)
 
 
 class Sample:
@@ -121,7 +123,7 @@ class Sample:
     param_names = ("capacity", "batch")
 
     def setup(self, capacity: int, batch: int) -> None:
-        self.buffer = ranked_buffer(capacity, None)
+        self.buffer = ranked_buffer(capacity)
         self.out = self.buffer.sample(batch)
 
     def time_sample(self, capacity: int, batch: int) -> None:
@@ -134,11 +136,11 @@ class Sample:
 class Learn:
     """A thousand batches whose priorities are set anew, and the sorts that this brings."""
 
-    params = (CAPACITIES, [32, 256])
+    params = (CAPACITIES, unless_quick([32, 256], [32]))
     param_names = ("capacity", "batch")
 
     def setup(self, capacity: int, batch: int) -> None:
-        self.buffer = ranked_buffer(capacity, None)
+        self.buffer = ranked_buffer(capacity)
         self.out = self.buffer.sample(batch)
         self.priorities = np.random.default_rng(3).exponential(size=(16, batch))
 

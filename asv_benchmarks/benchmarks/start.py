@@ -9,7 +9,8 @@ import tempfile
 
 import replay
 
-from . import SAMPLERS
+from . import SAMPLERS, unless_quick
+from .workload import digits
 
 PROGRAM = """
 import json, sys, time
@@ -37,7 +38,7 @@ print(json.dumps({
 """
 
 #: Starts of which the fastest counts; the first of all, which compiles, cannot be repeated.
-WARM = 2
+WARM = unless_quick(2, 1)
 
 
 def start(sampler: str, cache: str) -> dict[str, float]:
@@ -64,7 +65,9 @@ class Start:
     def setup_cache(self) -> dict[str, dict[str, float]]:
         measured = {}
         for sampler in SAMPLERS:
-            with tempfile.TemporaryDirectory() as cache:
+            with tempfile.TemporaryDirectory() as empty:
+                # Where nothing is timed, nothing needs to be compiled a second time.
+                cache = unless_quick(empty, os.environ.get("NUMBA_CACHE_DIR", empty))
                 cold = start(sampler, cache)
                 warm = [start(sampler, cache) for _ in range(WARM)]
             measured[sampler] = {
@@ -78,13 +81,13 @@ class Start:
     setup_cache.timeout = 300  # type: ignore[attr-defined]
 
     def track_kernels_cold(self, measured: dict[str, dict[str, float]], sampler: str) -> float:
-        return measured[sampler]["cold"]
+        return digits(measured[sampler]["cold"])
 
     def track_kernels_warm(self, measured: dict[str, dict[str, float]], sampler: str) -> float:
-        return measured[sampler]["warm"]
+        return digits(measured[sampler]["warm"])
 
     def track_import_replay(self, measured: dict[str, dict[str, float]], sampler: str) -> float:
-        return measured[sampler]["import"]
+        return digits(measured[sampler]["import"])
 
     def track_import_numba(self, measured: dict[str, dict[str, float]], sampler: str) -> float:
-        return measured[sampler]["numba"]
+        return digits(measured[sampler]["numba"])

@@ -4,8 +4,10 @@ import itertools
 
 import numpy as np
 
-from . import BATCHES, CALLS, CAPACITIES, ENDS
-from .workload import full_buffer
+import replay
+
+from . import BATCHES, CALLS, CAPACITIES, ENDS, SEVERAL, unless_quick
+from .workload import FIELDS, full_buffer, play
 
 #: Batches of ids that are used in turn, so that their leaves do not stay in the first cache.
 TURNS = 64
@@ -47,3 +49,31 @@ class SampleAndUpdate:
         for _ in itertools.repeat(None, CALLS):
             buffer.sample(batch, out=out)
             buffer.update_priorities(out.ids, errors)
+
+
+class Decay:
+    """A thousand calls on a log of steps; priorities go back along their episodes, or stay."""
+
+    params = ([0.0, 0.6], SEVERAL[:2])
+    param_names = ("decay", "batch")
+
+    def setup(self, decay: float, batch: int) -> None:
+        self.log = replay.ReplayBuffer(
+            unless_quick(100_000, 1_000),
+            {name: FIELDS[name] for name in ("obs", "action", "reward")},
+            sampler=replay.Proportional(decay=decay),
+            view=replay.Transition(),
+            seed=1,
+        )
+        play(self.log, 200, np.zeros(8, np.float32))
+        self.ids = [self.log.sample(batch).ids for _ in range(TURNS)]
+        # Others each time: a priority that its neighbours have by now is not passed on.
+        self.errors = np.random.default_rng(1).exponential(size=(TURNS, batch))
+
+    def teardown(self, decay: float, batch: int) -> None:
+        self.log.close()
+
+    def time_update(self, decay: float, batch: int) -> None:
+        update = self.log.update_priorities
+        for turn in range(CALLS):
+            update(self.ids[turn % TURNS], self.errors[turn * 7 % TURNS])

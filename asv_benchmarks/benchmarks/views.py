@@ -8,20 +8,20 @@ import numpy as np
 
 import replay
 
-from . import CALLS
-from .workload import FIELDS, full_buffer, sampler
+from . import CALLS, unless_quick
+from .workload import FIELDS, full_buffer, play, sampler
 
 #: Steps are written one by one: a log of a million takes a second to fill.
-CAPACITY = 200_000
+CAPACITY = unless_quick(200_000, 2_000)
 #: Images, of 7 kB each.
-FRAMES = 20_000
+FRAMES = unless_quick(20_000, 1_000)
 SHAPE = (84, 84)
 STACK = 4
 ENVS = 16
 #: Steps of an episode.
 LENGTH = 200
 #: A sequence of 120 steps is a hundred times as much as a transition.
-FEW = 20
+FEW = unless_quick(20, 2)
 
 SMALL: dict[str, Any] = {name: FIELDS[name] for name in ("obs", "action", "reward")}
 IMAGES: dict[str, Any] = {"obs": (np.uint8, SHAPE), "action": np.int64, "reward": np.float32}
@@ -37,7 +37,7 @@ VIEWS: dict[str, replay.View] = {
 SINGLE = list(VIEWS)[:4]
 STACKED = SINGLE[2:]
 LONG = list(VIEWS)[4:]
-BATCHES = [32, 256]
+BATCHES = unless_quick([32, 256], [32])
 
 
 @functools.cache
@@ -48,13 +48,7 @@ def full_log(images: bool, kind: str = "uniform") -> replay.ReplayBuffer:
     log = replay.ReplayBuffer(
         rows, fields, view=VIEWS["transition"], sampler=sampler(kind), seed=1
     )
-    writer = log.writer()
-    obs = np.zeros(SHAPE, np.uint8) if images else np.zeros(8, np.float32)
-    while len(log) < rows:
-        writer.reset(obs)
-        for step in range(1, LENGTH + 1):
-            obs[0] = step
-            writer.step(obs, step % 4, 1.0, step == LENGTH)
+    play(log, LENGTH, np.zeros(SHAPE, np.uint8) if images else np.zeros(8, np.float32))
     return log
 
 
@@ -129,6 +123,47 @@ class Long:
         sample = self.reader.sample
         out = self.out
         for _ in itertools.repeat(None, FEW):
+            sample(batch, out=out)
+
+
+def met(achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+    return (achieved == desired).all(axis=1).astype(np.float32)
+
+
+@functools.cache
+def full_goals(strategy: str) -> replay.ReplayBuffer:
+    """Make a full log of episodes with goals, once for all timings of a process."""
+    goal = (np.float32, (3,))
+    obs = {
+        "observation": np.zeros(8, np.float32),
+        "achieved_goal": np.zeros(3, np.float32),
+        "desired_goal": np.ones(3, np.float32),
+    }
+    fields = {
+        "obs": {"observation": (np.float32, (8,)), "achieved_goal": goal, "desired_goal": goal},
+        "action": np.int64,
+        "reward": np.float32,
+    }
+    view = replay.Hindsight(met, strategy=strategy)
+    log = replay.ReplayBuffer(CAPACITY, fields, view=view, seed=1)
+    play(log, LENGTH, obs)
+    return log
+
+
+class Goals:
+    """A thousand batches of which four rows in five get another goal."""
+
+    params = (["future", "final", "episode"], BATCHES)
+    param_names = ("strategy", "batch")
+
+    def setup(self, strategy: str, batch: int) -> None:
+        self.log = full_goals(strategy)
+        self.out = self.log.sample(batch)
+
+    def time_given_arrays(self, strategy: str, batch: int) -> None:
+        sample = self.log.sample
+        out = self.out
+        for _ in itertools.repeat(None, CALLS):
             sample(batch, out=out)
 
 
