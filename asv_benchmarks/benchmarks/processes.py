@@ -82,7 +82,7 @@ class Crew:
 class Writers:
     """So many writers: wall time a row, of all of them together."""
 
-    params = (SAMPLERS, ["add", "extend 64"], [1, 2, 3])
+    params = (SAMPLERS, ["add", "extend 64"], unless_quick([1, 2, 3], [2]))
     param_names = ("sampler", "call", "writers")
 
     def setup(self, kind: str, call: str, writers: int) -> None:
@@ -100,7 +100,7 @@ class Writers:
 class Learner(Writers):
     """Beside them a learner, which draws 256 rows and gives back the priorities of those."""
 
-    params = (SAMPLERS, ["add", "extend 64"], [1, 3])
+    params = (SAMPLERS, ["add", "extend 64"], unless_quick([1, 3], [2]))
 
     def track_add(self, kind: str, call: str, writers: int) -> float:
         return digits(self.crew.middle(True, 0) * 1e9)

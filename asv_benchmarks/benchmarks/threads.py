@@ -21,7 +21,11 @@ class Threads:
     64 KiB are copied without it.
     """
 
-    params = (["add", "extend 64", "sample 256", "sample 4096"], SAMPLERS, [1, 2, 4])
+    params = (
+        ["add", "extend 64", "sample 256", "sample 4096"],
+        SAMPLERS,
+        unless_quick([1, 2, 4], [2]),
+    )
     param_names = ("call", "sampler", "threads")
 
     def setup(self, call: str, sampler: str, threads: int) -> None:

@@ -9,7 +9,7 @@ from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
 from kernels.walk_update import priorities_update
 
-from . import BATCHES, CAPACITIES, ENDS, OPERATIONS, SAMPLERS
+from . import BATCHES, CAPACITIES, ENDS, OPERATIONS, SAMPLERS, unless_quick
 from .workload import full_buffer, rows
 
 #: Batches of ids that are used in turn, so that their leaves do not stay in the first cache.
@@ -80,7 +80,7 @@ class Add:
 class Sample:
     """A million rows out of a full buffer, in batches: drawn, copied, counted."""
 
-    params = (SAMPLERS, ENDS, BATCHES)
+    params = (unless_quick(SAMPLERS, ["uniform"]), ENDS, BATCHES)
     param_names = ("sampler", "capacity", "batch")
 
     def setup(self, sampler: str, capacity: int, batch: int) -> None:
