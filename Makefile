@@ -9,7 +9,8 @@ CACHE := $(CURDIR)/.numba_cache
 SOURCES := kernels replay tests asv_benchmarks notebooks
 
 .PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
-	test-notebooks test-model test-stress bench-quick compare throughput views-table atari-table profile clean
+	test-notebooks test-model test-stress bench-quick benchmarks publish continuous compare \
+	throughput views-table atari-table profile clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -62,12 +63,35 @@ test-stress: $(VENV)/test.stamp  ## Kill writers and learners at random: a minut
 		$(BIN)/python -m pytest -q -rP -n 2 tests/stress
 
 # Two halves at a time: what is run once is not timed. Each has a home of its own, since both write
-# there which machine this is.
-bench-quick: $(VENV)/bench.stamp  ## Run every benchmark once
-	cd asv_benchmarks && printf '%s\n' '^[a-m]' '^[n-z]' | xargs -P 2 -I HALF sh -c '\
+# there which machine this is. Kernels that the tests have compiled are not compiled again.
+bench-quick: $(VENV)/bench.stamp  ## Run every benchmark once, over its smallest sizes
+	cd asv_benchmarks && export REPLAY_BENCH_QUICK=1 NUMBA_CACHE_DIR=$(CACHE)/compiled && \
+		printf '%s\n' '^[a-q]' '^[r-z]' | xargs -P 2 -I HALF sh -c '\
 		HOME=$$(mktemp -d) && export HOME && trap "rm -rf $$HOME" EXIT && \
 		../$(BIN)/python -m asv machine --yes && \
 		../$(BIN)/python -m asv run --quick --python=same --dry-run --show-stderr --bench "HALF"'
+
+ASV := ../$(BIN)/python -m asv
+# For these three: a regular expression of names, and ten million rows by REPLAY_BENCH_LARGE=1.
+BENCH := .
+
+benchmarks: $(VENV)/bench.stamp  ## Time the code as it lies here: BENCH=^sample
+	cd asv_benchmarks && $(ASV) machine --yes && $(ASV) run --python=same --dry-run --bench "$(BENCH)"
+
+# A commit that lacks what a benchmark measures fails there (2), and has its other figures.
+COMMITS := HEAD^!
+publish: $(VENV)/bench.stamp  ## Time commits, keep the figures, and draw all that were kept: COMMITS=main~5..main
+	cd asv_benchmarks && $(ASV) machine --yes && \
+		{ $(ASV) run --skip-existing-successful --bench "$(BENCH)" "$(COMMITS)" || [ $$? -eq 2 ]; } && \
+		$(ASV) publish
+	@echo "The graphs are in asv_benchmarks/.asv/html. A browser wants them from a server:"
+	@echo "    cd asv_benchmarks && $(ASV) preview"
+
+BASE := main
+FACTOR := 1.25
+continuous: $(VENV)/bench.stamp  ## Compare the last commit with another, in turns: BASE=main FACTOR=1.25
+	cd asv_benchmarks && $(ASV) machine --yes && \
+		$(ASV) continuous --interleave-rounds --factor $(FACTOR) --bench "$(BENCH)" $(BASE) HEAD
 
 $(VENV)/bin/python:
 	@echo "setting up $(VENV)"
