@@ -16,7 +16,9 @@ that every benchmark works, and not how fast: sizes are the smallest ones, and l
 import os
 from typing import TypeVar
 
-from kernels.random import random_below
+import replay
+
+from .workload import FIELDS, call_of, sampler
 
 Value = TypeVar("Value")
 
@@ -56,6 +58,10 @@ SEVERAL = unless_quick([32, 256, 1024, 4096], [32])
 
 SAMPLERS = ["uniform", "prioritized"]
 
-# Numba takes a third of a second to set itself up at its first kernel. Done here, it is done once:
-# asv's fork server imports this package, and each benchmark begins as a copy of that process.
-random_below(1, 0, 1)
+# Numba takes a third of a second to set itself up, and a tenth to load the kernels of a buffer.
+# Here it is done once: asv's fork server imports this package, and each benchmark begins as a copy
+# of that process.
+for _kind in SAMPLERS:
+    with replay.ReplayBuffer(64, FIELDS, sampler=sampler(_kind)) as _buffer:
+        for _name in ("add", "extend 64", "learn 32"):
+            call_of(_buffer, _name)[0]()
