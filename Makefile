@@ -62,14 +62,11 @@ test-stress: $(VENV)/test.stamp  ## Kill writers and learners at random: a minut
 	REPLAY_STRESS_SECONDS=$${REPLAY_STRESS_SECONDS:-60} NUMBA_CACHE_DIR=$(CACHE)/compiled \
 		$(BIN)/python -m pytest -q -rP -n 2 tests/stress
 
-# Two halves at a time: what is run once is not timed. Each has a home of its own, since both write
-# there which machine this is. Kernels that the tests have compiled are not compiled again.
+# Two halves at a time: what is run once is not timed. Kernels that the tests have compiled are not
+# compiled again.
 bench-quick: $(VENV)/bench.stamp  ## Run every benchmark once, over its smallest sizes
-	cd asv_benchmarks && export REPLAY_BENCH_QUICK=1 NUMBA_CACHE_DIR=$(CACHE)/compiled && \
-		printf '%s\n' '^[a-q]' '^[r-z]' | xargs -P 2 -I HALF sh -c '\
-		HOME=$$(mktemp -d) && export HOME && trap "rm -rf $$HOME" EXIT && \
-		../$(BIN)/python -m asv machine --yes && \
-		../$(BIN)/python -m asv run --quick --python=same --dry-run --show-stderr --bench "HALF"'
+	printf '%s\n' '^[a-q]' '^[r-z]' | NUMBA_CACHE_DIR=$(CACHE)/compiled \
+		xargs -P 2 -n 1 asv_benchmarks/quick.sh $(CURDIR)/$(BIN)/python
 
 ASV := ../$(BIN)/python -m asv
 # For these three: a regular expression of names, and ten million rows by REPLAY_BENCH_LARGE=1.
