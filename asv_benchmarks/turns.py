@@ -1,0 +1,92 @@
+"""
+Pieces of work that are timed in turns, so that a machine whose speed drifts slows all of them.
+
+A work is timed so many operations at once that one timing takes a given time, and what is kept is
+the median.
+"""
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+
+
+@dataclasses.dataclass
+class Work:
+    """
+    Something to be timed.
+
+    Parameters
+    ----------
+    run : callable
+        Does so many operations.
+    per : int
+        What one operation counts as: the rows of a batch, where a row is to be timed.
+    ready : callable, optional
+        What comes before each timing, and is not timed.
+    least : int
+        Operations of a timing at least.
+    """
+
+    run: Callable[[int], object]
+    per: int = 1
+    ready: Callable[[], object] | None = None
+    least: int = 1
+
+
+def calls(call, *arguments, per=1, ready=None, **named):
+    """Make a work of calls from Python."""
+
+    def run(count):
+        for _ in itertools.repeat(None, count):
+            call(*arguments, **named)
+
+    return Work(run, per, ready)
+
+
+def in_turns(works, rounds, seconds, clock=time.thread_time):
+    """
+    Time works in turns.
+
+    Parameters
+    ----------
+    works : mapping of Work
+    rounds : int
+    seconds : float
+        Of one timing.
+    clock : callable
+        What counts as time: `time.thread_time` leaves out what other processes take.
+
+    Returns
+    -------
+    dict of float
+        The median of the rounds, in nanoseconds.
+    """
+    counts = {key: _enough(work, seconds, clock) for key, work in works.items()}
+    kept = {key: [] for key in works}
+    for _ in range(rounds):
+        for key, work in works.items():
+            # The caches are full of what came before.
+            _time(work, max(counts[key] // 4, work.least), clock)
+            kept[key].append(_time(work, counts[key], clock) / counts[key] / work.per * 1e9)
+    return {key: statistics.median(times) for key, times in kept.items()}
+
+
+def _time(work, count, clock):
+    if work.ready is not None:
+        work.ready()
+    began = clock()
+    work.run(count)
+    return clock() - began
+
+
+def _enough(work, seconds, clock):
+    """Find how many operations take so long; what is compiled on the way is not timed later."""
+    count = work.least
+    _time(work, count, clock)
+    while True:
+        took = _time(work, count, clock)
+        if took > seconds / 4:
+            return max(int(count * seconds / took), work.least)
+        count *= 4
