@@ -67,3 +67,12 @@ def replace(path, texts):
     for name, text in texts.items():
         page = replaced(page, name, text)
     path.write_text(page)
+
+
+def duration(nanoseconds):
+    """Write a time with its unit and three digits."""
+    for unit in ("ns", "µs", "ms"):
+        if nanoseconds < 1000:
+            return f"{nanoseconds:.3g} {unit}"
+        nanoseconds /= 1000
+    return f"{nanoseconds:.3g} s"

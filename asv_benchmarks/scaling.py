@@ -25,6 +25,8 @@ import scaling_trees
 from replay.progress import Progress
 
 PARTS = ("memory", "trees", "buffers", "threads", "processes")
+#: What of it stands in docs/scaling.md.
+_DOCS = ("machine", "summary", "memory", "asked", "threads", "processes")
 _HERE = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -83,6 +85,30 @@ def buffers_table(sizes, times, expected, with_memory):
     return "ns a row, by rows stored\n\n" + pages.table(
         ["", "", *(f"{size:,}" for size in sizes)], lines
     )
+
+
+def summary_table(leaves, trees, lines, ground, rows, buffers, expected, with_memory):
+    """Write how all of them grow, in huge pages and private memory."""
+    sizes = (1_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+    sizes = [size for size in sizes if size <= leaves[-1]]
+    head = [
+        "ns of one",
+        *(f"{size:,}" for size in sizes),
+        "expected",
+        "+ bare memory",
+        "4 KB pages",
+    ]
+    told = []
+    for done, line in lines.items():
+        way = scaling_trees.DONE[done]
+        beyond = scaling_trees.with_memory(line, leaves[-1], "huge", way, ground)
+        at = [trees[done, "huge"][leaves.index(size)] for size in sizes]
+        told.append([f"tree: {done}", *at, line.at(leaves[-1]), beyond, trees[done, "small"][-1]])
+    for done in scaling_buffers.DONE[1:]:
+        at = [buffers[done, "private"][rows.index(size)] if size in rows else "" for size in sizes]
+        beyond = with_memory.get((done, "private"), expected[done])[-1]
+        told.append([done, *at, expected[done][-1], beyond, buffers[done, "named"][-1]])
+    return pages.table(head, told)
 
 
 def crews_table(members, sizes, rates, others):
@@ -150,6 +176,8 @@ def main():
     parser.add_argument("--docs", action="store_true", help="write into docs/scaling.md")
     options = parser.parse_args()
     parts = set(options.only)
+    if options.docs and (options.quick or parts != set(PARTS)):
+        parser.error("--docs takes all parts, and not --quick")
     if parts & {"trees", "buffers"}:
         # What is expected there is made of what memory takes.
         parts |= {"memory", "trees"}
@@ -192,6 +220,7 @@ def main():
         sizes, times = scaling_buffers.measure(rows, rounds, seconds, steps)
         told = (sizes, times, *expectations(sizes, times, lines, ground))
         tell("buffers", buffers_table(*told))
+        tell("summary", summary_table(grown[0], grown[1], lines, ground, *told))
         if pictures:
             pictures.buffers(into / "scaling-buffers.png", *told)
     groups = {}
@@ -208,7 +237,7 @@ def main():
     if groups and pictures:
         pictures.crews(into / "scaling-crews.png", groups)
     if options.docs:
-        pages.replace(_HERE / "docs" / "scaling.md", texts)
+        pages.replace(_HERE / "docs" / "scaling.md", {name: texts[name] for name in _DOCS})
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def updates(buffer):
 
     def ready():
         # Rows are added between two timings.
-        newest = int(buffer.add(*(column[0] for column in rows(1).values())))
+        newest = buffer.add(*one_row())
         np.add(places, newest + 1 - buffer.capacity, out=ids)
 
     def run(count):
@@ -82,6 +82,12 @@ def updates(buffer):
             buffer.update_priorities(next(batches), errors)
 
     return Work(run, BATCH, ready)
+
+
+def one_row():
+    """Make a row as environments give it: arrays, and numbers of Python."""
+    firsts = [column[0] for column in rows(1).values()]
+    return tuple(first if first.ndim else first.item() for first in firsts)
 
 
 def record_bytes():
@@ -93,7 +99,7 @@ def record_bytes():
 def works(capacity, home):
     """Give what is done with full buffers of a home, and what closes them."""
     name = f"scaling-{os.getpid()}-" if home == "named" else None
-    one = tuple(column[0] for column in rows(1).values())
+    one = one_row()
     many = tuple(rows(BATCH).values())
     found, opened = {}, []
     for kind in ("uniform", "prioritized"):

@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 from benchmarks.workload import FIELDS, rows, sampler
+from scaling_buffers import one_row
 
 import replay
 from kernels.jit import kernel
@@ -97,7 +98,7 @@ def learning(buffer, batch):
 
 def adding(buffer, stream):
     writer = buffer.writer(stream)
-    one = tuple(column[0] for column in rows(1).values())
+    one = one_row()
     return lambda: writer.add(*one), 1
 
 
@@ -212,6 +213,7 @@ def _in_turns(keys, rounds, patience, turn, progress):
     turn : callable
         Of a key: gives the cores that others took, and the rate.
     progress : Progress
+        In hundredths.
 
     Returns
     -------
@@ -228,11 +230,14 @@ def _in_turns(keys, rounds, patience, turn, progress):
         for key in waiting:
             kept[key].append(turn(key))
         done += 1
-        progress.step(done)
-        if done >= rounds:
+        if done < rounds:
+            progress.step(50 * done // rounds)
+        else:
             end = end or time.monotonic() + patience
-            if time.monotonic() >= end:
+            left = end - time.monotonic()
+            if left <= 0:
                 break
+            progress.step(int(100 - 50 * left / patience))
             waiting = [key for key in keys if sum(o < _QUIET for o, _ in kept[key]) < rounds / 2]
     progress.end()
     quiet = {key: sorted(turns)[: (rounds + 1) // 2] for key, turns in kept.items()}

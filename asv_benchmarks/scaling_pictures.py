@@ -17,6 +17,15 @@ _LABELS = {
     "private": "private: huge pages",
     "named": "named: 4 KB pages",
 }
+#: What shares a picture of buffers.
+_PANELS = {
+    "sample(256), uniform": ("sample(256), uniform",),
+    "sample(256), prioritized": ("sample(256), prioritized",),
+    "update(256)": ("update(256)",),
+    "extend(256)": ("extend(256), uniform", "extend(256), prioritized"),
+    "add": ("add, uniform", "add, prioritized"),
+    "for comparison: bare reads of random rows": ("bare reads of the rows",),
+}
 _CREW = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c510a")
 _WIDTH, _HEIGHT = 6.0, 4.2
 
@@ -50,7 +59,7 @@ def trees(path, sizes, times, lines, measured):
         fine = np.unique(np.geomspace(sizes[0], sizes[-1], 200).astype(int))
         axes.plot(
             fine, [line.at(leaves) for leaves in fine], color="black", linewidth=1,
-            label=f"expected: depth x {line.level:.1f} ns a level",
+            label=f"expected: {line.level:.1f} ns a level {line.first:+.0f} ns",
         )  # fmt: skip
         for pages in floor.PAGES:
             axes.plot(
@@ -83,37 +92,37 @@ def buffers(path, sizes, times, expected, with_memory):
         By what is done, nanoseconds as long as the sizes; by (what is done, home).
     """
     record = scaling_buffers.record_bytes()
-    done = [what for what in scaling_buffers.DONE if not what.startswith("bare")]
-    figure, panels = plt.subplots(2, 4, figsize=(4.6 * 4, 1.9 * _HEIGHT), layout="constrained")
-    places = dict(zip(done, [0, 1, 2, 4, 5, 6, 7], strict=True))
-    for what, place in places.items():
-        axes = panels.flat[place]
-        axes.plot(sizes, expected[what], color="black", linewidth=1, label="expected")
-        for home in scaling_buffers.HOMES:
-            if (what, home) in with_memory:
+    figure, panels = plt.subplots(
+        2, 3, figsize=(_WIDTH * 3, 2 * _HEIGHT), sharex=True, layout="constrained"
+    )
+    for axes, (title, done) in zip(panels.flat, _PANELS.items(), strict=True):
+        for place, what in enumerate(done):
+            several = f"{what.split(', ')[1]}: " if len(done) > 1 else ""
+            if what in expected:
                 axes.plot(
-                    sizes, with_memory[what, home], color=_COLOURS[home], linestyle=":",
-                    linewidth=2, label="expected + bare memory",
+                    sizes, expected[what], color="black", linewidth=1,
+                    label="" if place else "expected",
                 )  # fmt: skip
-            axes.plot(
-                sizes, times[what, home], marker="o", markersize=4, color=_COLOURS[home],
-                label=_LABELS[home],
-            )  # fmt: skip
-        _logarithmic(axes, "rows", "ns a row", what)
-        least, most = axes.get_ylim()
-        # A tenth more must not look like ten times more.
-        axes.set_ylim(min(least, most / 30), most * 2)
+            for home in scaling_buffers.HOMES:
+                if (what, home) in with_memory:
+                    label = f"expected + bare memory, {_LABELS[home].split(': ')[1]}"
+                    axes.plot(
+                        sizes, with_memory[what, home], color=_COLOURS[home], linestyle=":",
+                        linewidth=2, label=label,
+                    )  # fmt: skip
+                axes.plot(
+                    sizes, times[what, home], marker="os"[place], markersize=5,
+                    color=_COLOURS[home], linestyle=("-", "--")[place],
+                    label=several + _LABELS[home],
+                )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_xlabel("rows stored")
+        axes.set_ylabel("ns a row")
+        axes.set_title(title, fontsize=11)
+        axes.grid(alpha=0.3)
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.45)
         _mark(axes, lambda nbytes: nbytes / record)
         axes.legend(fontsize=8, loc="upper left")
-    axes = panels.flat[3]
-    for home in scaling_buffers.HOMES:
-        axes.plot(
-            sizes, times["bare reads of the rows", home], marker="o", markersize=4,
-            color=_COLOURS[home], label=_LABELS[home],
-        )  # fmt: skip
-    _logarithmic(axes, "rows", "ns a row", "for comparison: bare reads of the rows")
-    _mark(axes, lambda nbytes: nbytes / record)
-    axes.legend(fontsize=8, loc="upper left")
     _save(figure, path)
 
 
@@ -167,6 +176,9 @@ def _logarithmic(axes, across, up, title):
     axes.set_ylabel(up)
     axes.set_title(title, fontsize=11)
     axes.grid(alpha=0.3)
+    # Room for the legend above, and for the names of the caches below.
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** 0.12, high * (high / low) ** 0.3)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if str(value)[0] in "25" else "")
     axes.tick_params(axis="y", which="minor", labelsize=8)
@@ -175,12 +187,10 @@ def _logarithmic(axes, across, up, title):
 def _mark(axes, place):
     """Mark what the caches hold and the TLB covers, where it lies inside the picture."""
     least, most = axes.get_xlim()
-    low, high = axes.get_ylim()
-    # Room for the legend.
-    axes.set_ylim(low, high * (high / low) ** 0.35)
+    low = axes.get_ylim()[0]
     for name, nbytes in caches.reaches().items():
         at = place(nbytes)
-        if least < at < most:
+        if least * 1.2 < at < most:
             axes.axvline(at, color="grey", linewidth=0.8, linestyle="--")
             axes.text(
                 at, low, f" {name}", rotation=90, fontsize=8, color="dimgrey", ha="right",

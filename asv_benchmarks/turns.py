@@ -25,14 +25,15 @@ class Work:
         What one operation counts as: the rows of a batch, where a row is to be timed.
     ready : callable, optional
         What comes before each timing, and is not timed.
-    least : int
-        Operations of a timing at least.
+    least, most : int
+        Operations of a timing.
     """
 
     run: Callable[[int], object]
     per: int = 1
     ready: Callable[[], object] | None = None
     least: int = 1
+    most: int = 1 << 62
 
 
 def calls(call, *arguments, per=1, ready=None, **named):
@@ -68,7 +69,8 @@ def in_turns(works, rounds, seconds, clock=time.thread_time):
     for _ in range(rounds):
         for key, work in works.items():
             # The caches are full of what came before.
-            _time(work, max(counts[key] // 4, work.least), clock)
+            if work.most > 1:
+                _time(work, max(counts[key] // 4, work.least), clock)
             kept[key].append(_time(work, counts[key], clock) / counts[key] / work.per * 1e9)
     return {key: statistics.median(times) for key, times in kept.items()}
 
@@ -87,6 +89,6 @@ def _enough(work, seconds, clock):
     _time(work, count, clock)
     while True:
         took = _time(work, count, clock)
-        if took > seconds / 4:
-            return max(int(count * seconds / took), work.least)
+        if took > seconds / 4 or count >= work.most:
+            return min(max(int(count * seconds / took), work.least), work.most)
         count *= 4
