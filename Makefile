@@ -10,7 +10,7 @@ SOURCES := kernels replay tests asv_benchmarks notebooks
 
 .PHONY: help demo test lint test-compiled test-interpreted test-boundscheck test-demo \
 	test-notebooks test-model test-stress bench-quick benchmarks publish continuous compare \
-	throughput views-table atari-table profile clean
+	throughput views-table atari-table scaling tuning profile clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -118,6 +118,12 @@ atari-table: $(VENV)/bench.stamp  ## Play Atari games, and time compressed frame
 profile: $(VENV)/bench.stamp  ## Where the time of a call goes, function by function, by perf
 	$(BIN)/python asv_benchmarks/profiles.py
 
+scaling: $(VENV)/bench.stamp  ## Time how all grows with rows, threads and processes, and draw it
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/scaling.py
+
+tuning: $(VENV)/bench.stamp  ## Time what each knob brings
+	NUMBA_CACHE_DIR=$(CACHE)/compiled $(BIN)/python asv_benchmarks/tuning.py
+
 clean:  ## Remove the virtual environment and the caches
-	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-peers $(CACHE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,11 +1,13 @@
 """Samples, updates and adds of a whole buffer, from a thousand rows to ten million."""
 
+import contextlib
+import functools
 import itertools
 import os
 
 import numpy as np
 from benchmarks.workload import FIELDS, fill, rows, sampler
-from turns import Work, calls, in_turns
+from turns import Work, calls, in_turns_anew
 
 import replay
 from kernels.addresses import load_int64, prefetch
@@ -96,17 +98,17 @@ def record_bytes():
         return buffer.column("obs").strides[0]
 
 
-def works(capacity, home):
-    """Give what is done with full buffers of a home, and what closes them."""
+def works(capacity, home, stack):
+    """Give what is done with full buffers of a home, which are closed with the stack."""
     name = f"scaling-{os.getpid()}-" if home == "named" else None
     one = one_row()
     many = tuple(rows(BATCH).values())
-    found, opened = {}, []
+    found = {}
     for kind in ("uniform", "prioritized"):
         buffer = replay.ReplayBuffer(
             capacity, FIELDS, sampler=sampler(kind), name=name and name + kind, seed=1
         )
-        opened.append(buffer)
+        stack.callback(buffer.close)
         fill(buffer)
         out = buffer.sample(BATCH)
         found[f"sample(256), {kind}"] = calls(buffer.sample, BATCH, out=out, per=BATCH)
@@ -116,7 +118,14 @@ def works(capacity, home):
             found["bare reads of the rows"] = bare(buffer)
         else:
             found["update(256)"] = updates(buffer)
-    return found, opened
+    return found
+
+
+@contextlib.contextmanager
+def both_homes(capacity):
+    with contextlib.ExitStack() as stack:
+        found = {home: works(capacity, home, stack) for home in HOMES}
+        yield {(done, home): work for home in HOMES for done, work in found.pop(home).items()}
 
 
 def measure(most, rounds, seconds, progress):
@@ -133,17 +142,8 @@ def measure(most, rounds, seconds, progress):
     times = {(done, home): [] for done in DONE for home in HOMES}
     for place, capacity in enumerate(sizes):
         progress.step(place)
-        both, opened = {}, []
-        for home in HOMES:
-            found, buffers = works(capacity, home)
-            both.update({(done, home): work for done, work in found.items()})
-            opened += buffers
-        for key, nanoseconds in in_turns(both, rounds, seconds).items():
+        both = functools.partial(both_homes, capacity)
+        for key, nanoseconds in in_turns_anew(both, rounds, seconds).items():
             times[key].append(nanoseconds)
-        # They hold the arrays of the blocks.
-        both.clear()
-        found.clear()
-        for buffer in opened:
-            buffer.close()
     progress.end()
     return sizes, times

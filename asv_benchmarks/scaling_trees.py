@@ -1,5 +1,6 @@
 """Draws and updates of the priority tree alone, from a thousand leaves to a hundred million."""
 
+import contextlib
 import dataclasses
 import functools
 
@@ -8,7 +9,7 @@ import numpy as np
 from benchmarks.tree import update_many
 from benchmarks.tree_draw import find_interleaved, find_many
 from benchmarks.workload import generator
-from turns import Work, in_turns
+from turns import Work, in_turns, in_turns_anew
 
 from kernels.addresses import STACK, address_of, prefetch
 from kernels.jit import interpreted, kernel
@@ -151,12 +152,14 @@ def measure(most, rounds, seconds, progress):
     times = {(done, pages): [] for done in DONE for pages in floor.PAGES}
     for place, leaves in enumerate(sizes):
         progress.step(place)
-        both = {
-            (done, pages): work
-            for pages in floor.PAGES
-            for done, work in works(leaves, pages).items()
-        }
-        for key, nanoseconds in in_turns(both, rounds, seconds).items():
+
+        def both(leaves=leaves):
+            found = {pages: works(leaves, pages) for pages in floor.PAGES}
+            return contextlib.nullcontext(
+                {(done, pages): work for pages in found for done, work in found[pages].items()}
+            )
+
+        for key, nanoseconds in in_turns_anew(both, rounds, seconds).items():
             times[key].append(nanoseconds)
     progress.end()
     return sizes, times, lines
@@ -168,14 +171,18 @@ def asking(most, rounds, seconds, progress):
     times = {}
     for place, leaves in enumerate(sizes):
         progress.step(place)
-        tree, levels = planted(leaves, "huge")
-        line = generator()
-        works = {
-            (leaves, asked): Work(
-                functools.partial(update_asking, tree, levels, line, leaves, asked), least=STACK
+
+        def made(leaves=leaves):
+            update = functools.partial(
+                update_asking, *planted(leaves, "huge"), generator(), leaves
             )
-            for asked in ASKED
-        }
-        times.update(in_turns(works, rounds, seconds))
+            return contextlib.nullcontext(
+                {
+                    (leaves, asked): Work(functools.partial(update, asked), least=STACK)
+                    for asked in ASKED
+                }
+            )
+
+        times.update(in_turns_anew(made, rounds, seconds))
     progress.end()
     return sizes, times

@@ -18,7 +18,7 @@ from scaling_crews import (
     sampling,
     threads,
 )
-from turns import Work, calls, in_turns
+from turns import Work, calls, in_turns, in_turns_anew
 
 import replay
 from replay.progress import Progress
@@ -76,13 +76,22 @@ class Effect:
 
 def measure(section, scale):
     """Give the effects of a section, each with the nanoseconds of both ways."""
-    with contextlib.ExitStack() as stack:
-        effects = list(SECTIONS[section](scale, stack))
-        works = {}
-        for place, effect in enumerate(effects):
-            works[place, 0], works[place, 1] = effect.without, effect.work
-        times = in_turns(works, scale.rounds, scale.seconds)
-        return [(effect, times[place, 0], times[place, 1]) for place, effect in enumerate(effects)]
+    told = []
+
+    @contextlib.contextmanager
+    def both():
+        with contextlib.ExitStack() as stack:
+            effects = list(SECTIONS[section](scale, stack))
+            told[:] = [(effect.on, effect.instead, effect.so) for effect in effects]
+            yield {
+                (place, way): work
+                for place, effect in enumerate(effects)
+                for way, work in enumerate((effect.without, effect.work))
+            }
+            effects.clear()
+
+    times = in_turns_anew(both, scale.rounds, scale.seconds)
+    return [(Effect(*words), times[place, 0], times[place, 1]) for place, words in enumerate(told)]
 
 
 def made(stack, capacity, kind="uniform", fields=FIELDS, filled=True, pages="huge", **options):
@@ -97,7 +106,7 @@ def made(stack, capacity, kind="uniform", fields=FIELDS, filled=True, pages="hug
 
 
 def mapping(buffer):
-    """Give the mapping in which a buffer's columns lie."""
+    """Give the memory in which a buffer's columns lie."""
     array = buffer.column(next(iter(buffer.fields)))
     while isinstance(array, np.ndarray):
         array = array.base
