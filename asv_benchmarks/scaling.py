@@ -21,6 +21,7 @@ import pages
 import scaling_buffers
 import scaling_crews
 import scaling_trees
+from turns import on_one_core
 
 from replay.progress import Progress
 
@@ -176,8 +177,8 @@ def main():
     parser.add_argument("--docs", action="store_true", help="write into docs/scaling.md")
     options = parser.parse_args()
     parts = set(options.only)
-    if options.docs and (options.quick or parts != set(PARTS)):
-        parser.error("--docs takes all parts, and not --quick")
+    if options.docs and options.quick:
+        parser.error("--docs and --quick are not for each other")
     if parts & {"trees", "buffers"}:
         # What is expected there is made of what memory takes.
         parts |= {"memory", "trees"}
@@ -200,29 +201,30 @@ def main():
     except ImportError:
         pictures = None
         print("matplotlib is not installed: tables alone, no pictures")
-    if "memory" in parts:
-        steps = Progress("bare memory", nbytes.bit_length() - 14)
-        ground = floor.measure(nbytes, rounds, seconds / 2, steps)
-        tell("memory", memory_table(ground))
-        if pictures:
-            pictures.ground(into / "scaling-memory.png", ground)
-    if "trees" in parts:
-        steps = Progress("trees", len(scaling_trees.LEAVES))
-        grown = scaling_trees.measure(leaves, rounds, seconds, steps)
-        lines = grown[2]
-        tell("trees", trees_table(*grown, ground))
-        if pictures:
-            pictures.trees(into / "scaling-trees.png", *grown, ground)
-        asked = scaling_trees.asking(leaves, rounds, seconds, Progress("updates", 4))
-        tell("asked", asking_table(*asked))
-    if "buffers" in parts:
-        steps = Progress("buffers", len(scaling_buffers.ROWS))
-        sizes, times = scaling_buffers.measure(rows, rounds, seconds, steps)
-        told = (sizes, times, *expectations(sizes, times, lines, ground))
-        tell("buffers", buffers_table(*told))
-        tell("summary", summary_table(grown[0], grown[1], lines, ground, *told))
-        if pictures:
-            pictures.buffers(into / "scaling-buffers.png", *told)
+    with on_one_core():
+        if "memory" in parts:
+            steps = Progress("bare memory", nbytes.bit_length() - 14)
+            ground = floor.measure(nbytes, rounds, seconds / 2, steps)
+            tell("memory", memory_table(ground))
+            if pictures:
+                pictures.ground(into / "scaling-memory.png", ground)
+        if "trees" in parts:
+            steps = Progress("trees", len(scaling_trees.LEAVES))
+            grown = scaling_trees.measure(leaves, rounds, seconds, steps)
+            lines = grown[2]
+            tell("trees", trees_table(*grown, ground))
+            if pictures:
+                pictures.trees(into / "scaling-trees.png", *grown, ground)
+            asked = scaling_trees.asking(leaves, rounds, seconds, Progress("updates", 4))
+            tell("asked", asking_table(*asked))
+        if "buffers" in parts:
+            steps = Progress("buffers", len(scaling_buffers.ROWS))
+            sizes, times = scaling_buffers.measure(rows, rounds, seconds, steps)
+            told = (sizes, times, *expectations(sizes, times, lines, ground))
+            tell("buffers", buffers_table(*told))
+            tell("summary", summary_table(grown[0], grown[1], lines, ground, *told))
+            if pictures:
+                pictures.buffers(into / "scaling-buffers.png", *told)
     groups = {}
     patience = options.patience or (5 if options.quick else 60)
     for part in ("threads", "processes"):
@@ -237,7 +239,9 @@ def main():
     if groups and pictures:
         pictures.crews(into / "scaling-crews.png", groups)
     if options.docs:
-        pages.replace(_HERE / "docs" / "scaling.md", {name: texts[name] for name in _DOCS})
+        pages.replace(
+            _HERE / "docs" / "scaling.md", {name: texts[name] for name in _DOCS if name in texts}
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from benchmarks.workload import FIELDS, fill, rows, sampler
 from turns import Work, calls, in_turns_anew
 
 import replay
-from kernels.addresses import load_int64, prefetch
+from kernels.addresses import STACK, load_int64, prefetch, stack_integers
 from kernels.jit import kernel
 from kernels.random import random_below
 
@@ -32,23 +32,24 @@ DONE = (
 BATCH = 256
 #: Random ids of the updates: far more lines than a cache holds.
 _IDS = 1 << 20
-_AHEAD = 64
 
 
 @kernel
 def rows_read(base: int, stride: int, capacity: int, first: int, count: int) -> int:
-    # The words of random records, asked for 64 rows ahead.
+    # Every line of random records, asked for 64 rows ahead.
+    places = stack_integers()
     found = 0
-    for start in range(first, first + count, _AHEAD):
-        for turn in range(start, start + _AHEAD):
-            at = base + random_below(1, turn, capacity) * stride
+    for start in range(first, first + count, STACK):
+        for turn in range(STACK):
+            places[turn] = base + random_below(1, start + turn, capacity) * stride
+        for turn in range(STACK):
             for word in range(0, stride, 64):
-                prefetch(at + word)
-            prefetch(at + stride - 8)
-        for turn in range(start, start + _AHEAD):
-            at = base + random_below(1, turn, capacity) * stride
-            for word in range(0, stride, 8):
-                found += load_int64(at + word)
+                prefetch(places[turn] + word)
+            prefetch(places[turn] + stride - 8)
+        for turn in range(STACK):
+            for word in range(0, stride, 64):
+                found += load_int64(places[turn] + word)
+            found += load_int64(places[turn] + stride - 8)
     return found
 
 
@@ -63,7 +64,7 @@ def bare(buffer):
         rows_read(base, stride, buffer.capacity, seen, count)
         seen += count
 
-    return Work(run, least=_AHEAD)
+    return Work(run, least=STACK)
 
 
 def updates(buffer):

@@ -17,6 +17,7 @@ import caches
 import pages
 import tuning_arrays
 import tuning_effects
+from turns import on_one_core
 
 _HERE = pathlib.Path(__file__).resolve().parent.parent
 PARTS = (*tuning_effects.SECTIONS, "threads", "batches", "arrays")
@@ -101,7 +102,8 @@ def main():
     effects = []
     for part in options.only:
         if part == "batches":
-            texts[part] = batches_table(*tuning_effects.batches(scale))
+            with on_one_core():
+                texts[part] = batches_table(*tuning_effects.batches(scale))
             told = texts[part]
         elif part == "arrays":
             texts[part] = arrays_table(
@@ -109,11 +111,11 @@ def main():
             )
             told = texts[part]
         else:
-            found = (
-                tuning_effects.crews(scale)
-                if part == "threads"
-                else tuning_effects.measure(part, scale)
-            )
+            if part == "threads":
+                found = tuning_effects.crews(scale)
+            else:
+                with on_one_core():
+                    found = tuning_effects.measure(part, scale)
             effects += found
             told = effects_table(found)
         print(f"\n{part}\n\n{told}\n[{time.monotonic() - began:.0f} s]", flush=True)

@@ -5,8 +5,10 @@ A work is timed so many operations at once that one timing takes a given time, a
 the median.
 """
 
+import contextlib
 import dataclasses
 import itertools
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -49,6 +51,20 @@ def calls(call, *arguments, per=1, ready=None, **named):
 #: Times that what is measured is made anew. On a virtual machine the memory of one buffer can cost
 #: many times what that of the next does, for seconds.
 MAKINGS = 3
+
+
+@contextlib.contextmanager
+def on_one_core():
+    """Keep this process on the last of its cores, so that its caches stay its own."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def in_turns_anew(make, rounds, seconds):
