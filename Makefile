@@ -73,12 +73,12 @@ ASV := ../$(BIN)/python -m asv
 BENCH := .
 
 benchmarks: $(VENV)/bench.stamp  ## Time the code as it lies here: BENCH=^sample
-	cd asv_benchmarks && $(ASV) machine --yes && $(ASV) run --python=same --dry-run --bench "$(BENCH)"
+	cd asv_benchmarks && $(ASV) machine --yes > /dev/null && $(ASV) run --python=same --dry-run --bench "$(BENCH)"
 
 # A commit that lacks what a benchmark measures fails there (2), and has its other figures.
 COMMITS := HEAD^!
 publish: $(VENV)/bench.stamp  ## Time commits, keep the figures, and draw all that were kept: COMMITS=main~5..main
-	cd asv_benchmarks && $(ASV) machine --yes && \
+	cd asv_benchmarks && $(ASV) machine --yes > /dev/null && \
 		{ $(ASV) run --skip-existing-successful --bench "$(BENCH)" "$(COMMITS)" || [ $$? -eq 2 ]; } && \
 		$(ASV) publish
 	@echo "The graphs are in asv_benchmarks/.asv/html. A browser wants them from a server:"
@@ -87,7 +87,7 @@ publish: $(VENV)/bench.stamp  ## Time commits, keep the figures, and draw all th
 BASE := main
 FACTOR := 1.25
 continuous: $(VENV)/bench.stamp  ## Compare the last commit with another, in turns: BASE=main FACTOR=1.25
-	cd asv_benchmarks && $(ASV) machine --yes && \
+	cd asv_benchmarks && $(ASV) machine --yes > /dev/null && \
 		$(ASV) continuous --interleave-rounds --factor $(FACTOR) --bench "$(BENCH)" $(BASE) HEAD
 
 $(VENV)/bin/python:
