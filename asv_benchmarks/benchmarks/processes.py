@@ -1,14 +1,13 @@
 """Processes at one named buffer: writers, each in one of its own, beside a learner."""
 
-import multiprocessing
 import os
 import statistics
 import time
-from multiprocessing.connection import Connection
 
 import replay
 
 from . import SAMPLERS, SECONDS, TURNS, unless_quick
+from .worker import Worker
 from .workload import FIELDS, call_of, calls_until, digits, fill, sampler
 
 CAPACITY = unless_quick(1_000_000, 1_000)
@@ -18,32 +17,22 @@ LEARN = "learn 256"
 SOON = 0.05
 
 
-def work(pipe: Connection) -> None:
-    """Take a buffer's name and a call, then times to begin and end; tell the seconds a call."""
-    name, what = pipe.recv()
+def work(worker: Worker) -> None:
+    """Take a buffer's name and a call, then times to begin and end; say the seconds a call."""
+    name, what = worker.hear()
     with replay.attach(name) as buffer:
         call, _ = call_of(buffer, what)
         call()
-        pipe.send("ready")
-        while (times := pipe.recv()) is not None:
-            pipe.send(calls_until(call, *times))
+        worker.say("ready")
+        while (times := worker.hear()) is not None:
+            worker.say(calls_until(call, *times))
 
 
 class Crew:
     """A buffer, and processes that make one call again and again."""
 
     def __init__(self, kind: str, writers: int, what: str) -> None:
-        # What is forked has all modules at hand, and before the buffer is there nothing of it.
-        context = multiprocessing.get_context("fork")
-        self.pipes = []
-        self.processes = []
-        for _ in range(writers):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=work, args=(theirs,), daemon=True)
-            process.start()
-            theirs.close()
-            self.pipes.append(ours)
-            self.processes.append(process)
+        self.workers = [Worker(work) for _ in range(writers)]
         name = f"asv-{os.getpid()}-crew"
         self.buffer = replay.ReplayBuffer(
             CAPACITY, FIELDS, sampler=sampler(kind), name=name, seed=1
@@ -52,19 +41,19 @@ class Crew:
         self.learn, _ = call_of(self.buffer, LEARN)
         self.learn()
         _, self.rows = call_of(self.buffer, what)
-        for pipe in self.pipes:
-            pipe.send((name, what))
-        for pipe in self.pipes:
-            assert pipe.recv() == "ready"
+        for worker in self.workers:
+            worker.say((name, what))
+        for worker in self.workers:
+            assert worker.hear() == "ready"
 
     def turn(self, learning: bool) -> tuple[float, float]:
         """Let all go on for a while; give the seconds a row of all writers, and a batch."""
         begins = time.monotonic() + SOON
         times = begins, begins + SECONDS
-        for pipe in self.pipes:
-            pipe.send(times)
+        for worker in self.workers:
+            worker.say(times)
         batch = calls_until(self.learn, *times) if learning else 0.0
-        written = sum(self.rows / pipe.recv() for pipe in self.pipes)
+        written = sum(self.rows / worker.hear() for worker in self.workers)
         return 1 / written, batch
 
     def middle(self, learning: bool, which: int) -> float:
@@ -72,10 +61,8 @@ class Crew:
         return statistics.median(self.turn(learning)[which] for _ in range(TURNS))
 
     def close(self) -> None:
-        for pipe in self.pipes:
-            pipe.send(None)
-        for process in self.processes:
-            process.join()
+        for worker in self.workers:
+            worker.end()
         self.buffer.close()
 
 

@@ -1,29 +1,28 @@
 """ReplayBuffer.wait: how late one is who waits for a row of another process."""
 
-import multiprocessing
 import os
 import time
-from multiprocessing.connection import Connection
 
 import numpy as np
 
 import replay
 
 from . import unless_quick
+from .worker import Worker
 from .workload import digits
 
 TURNS = unless_quick(50, 2)
 
 
-def add_later(pipe: Connection) -> None:
-    """Add a row so many seconds after each order, and tell when that was done."""
-    with replay.attach(pipe.recv()) as buffer:
+def add_later(worker: Worker) -> None:
+    """Add a row so many seconds after each order, and say when that was done."""
+    with replay.attach(worker.hear()) as buffer:
         buffer.add(0.0)
-        pipe.send(time.monotonic())
-        while (seconds := pipe.recv()) is not None:
+        worker.say(time.monotonic())
+        while (seconds := worker.hear()) is not None:
             time.sleep(seconds)
             buffer.add(0.0)
-            pipe.send(time.monotonic())
+            worker.say(time.monotonic())
 
 
 class Wait:
@@ -33,29 +32,24 @@ class Wait:
     param_names = ("waited",)
 
     def setup(self, waited: float) -> None:
-        context = multiprocessing.get_context("fork")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=add_later, args=(theirs,), daemon=True)
-        self.process.start()
-        theirs.close()
+        self.worker = Worker(add_later)
         name = f"asv-{os.getpid()}-wait"
         self.buffer = replay.ReplayBuffer(1_000, {"reward": np.float32}, name=name, seed=1)
-        self.pipe.send(name)
-        self.pipe.recv()
+        self.worker.say(name)
+        self.worker.hear()
 
     def teardown(self, waited: float) -> None:
-        self.pipe.send(None)
-        self.process.join()
+        self.worker.end()
         self.buffer.close()
 
     def late(self, waited: float, percent: float) -> float:
         taken = []
         for _ in range(TURNS):
             more = len(self.buffer) + 1
-            self.pipe.send(waited)
+            self.worker.say(waited)
             assert self.buffer.wait(more, timeout=60)
             ended = time.monotonic()
-            taken.append(ended - self.pipe.recv())
+            taken.append(ended - self.worker.hear())
         return digits(float(np.percentile(taken, percent)) * 1e6)
 
     def track_late_p50(self, waited: float) -> float:
