@@ -2,7 +2,7 @@
 One, two and four threads, and one to four processes, at one buffer: rows a second of all together.
 
 Every crew has its turn in every round. Other programs of the machine take cores that a crew would
-have had: turns in which they took much are taken again while there is patience, and of all turns
+have had: turns in which some had none are taken again while there is patience, and of all turns
 of a crew the half counts in which they took least.
 """
 
@@ -13,6 +13,7 @@ import statistics
 import threading
 import time
 
+import caches
 import numpy as np
 from benchmarks.workload import FIELDS, rows, sampler
 from scaling_buffers import one_row
@@ -24,7 +25,7 @@ from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
 
 SIZES = {"threads": (1, 2, 4), "processes": (1, 2, 3, 4)}
-#: Cores that others may take in a turn that counts as quiet.
+#: Cores that others may take, more than the crew leaves, in a turn that counts as quiet.
 _QUIET = 0.2
 #: Rows that a compiled loop adds or draws before it looks at the clock.
 _LOOP = 1 << 16
@@ -207,6 +208,7 @@ def _in_turns(keys, rounds, patience, turn, progress):
     Parameters
     ----------
     keys : sequence
+        Pairs of what is done and how many do it.
     rounds : int
     patience : float
         Seconds in which turns that were not quiet are taken again.
@@ -223,6 +225,7 @@ def _in_turns(keys, rounds, patience, turn, progress):
         The cores that others took in these, on average.
     """
     kept = {key: [] for key in keys}
+    free = caches.cores() + _QUIET
     done = 0
     end = None
     waiting = list(keys)
@@ -238,7 +241,11 @@ def _in_turns(keys, rounds, patience, turn, progress):
             if left <= 0:
                 break
             progress.step(int(100 - 50 * left / patience))
-            waiting = [key for key in keys if sum(o < _QUIET for o, _ in kept[key]) < rounds / 2]
+            waiting = [
+                key
+                for key in keys
+                if sum(taken <= free - key[1] for taken, _ in kept[key]) < rounds / 2
+            ]
     progress.end()
     quiet = {key: sorted(turns)[: (rounds + 1) // 2] for key, turns in kept.items()}
     rates = {key: statistics.median(rate for _, rate in turns) for key, turns in quiet.items()}
