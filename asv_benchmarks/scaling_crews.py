@@ -109,11 +109,11 @@ def extending(buffer, stream, batch):
     return lambda: writer.extend(*many), batch
 
 
-def compiled_sampling(buffer):
-    out = buffer.sample(_SHORT)
-    slots, weights = np.empty(_SHORT, np.int64), np.empty(_SHORT, np.float32)
+def compiled_sampling(buffer, batch=_SHORT):
+    out = buffer.sample(batch)
+    slots, weights = np.empty(batch, np.int64), np.empty(batch, np.float32)
     loop = proportional_loop if buffer.sampler.prioritized else uniform_loop
-    handle, targets, count = buffer.handle, addresses(out[:-2]), _LOOP // _SHORT
+    handle, targets, count = buffer.handle, addresses(out[:-2]), _LOOP // batch
     # The arrays whose addresses these are go with the loop.
     return lambda out=out: loop(handle, targets, slots, weights, count), _LOOP
 

@@ -15,7 +15,6 @@ from scaling_crews import (
     compiled_adding,
     compiled_sampling,
     fill_streams,
-    sampling,
     threads,
 )
 from turns import Work, calls, in_turns, in_turns_anew
@@ -323,24 +322,22 @@ def compiled(scale, stack):
     """Kernels in a loop of one's own, beside calls from Python."""
     for kind in ("uniform", "prioritized"):
         buffer = made(stack, scale.rows, kind)
-        for what, (loop, per), call in (
-            ("add", compiled_adding(buffer, 0), calls(buffer.add, *one_row())),
-            (
-                f"sample({_BATCH}), a row",
-                compiled_sampling(buffer),
-                calls(*_split(sampling(buffer, _BATCH))),
-            ),
-        ):
-            if what != "add":
-                call.per = _BATCH
+        yield Effect(
+            f"add, {kind}", "from Python", "in a compiled loop",
+            calls(buffer.add, *one_row()), looped(*compiled_adding(buffer, 0)),
+        )  # fmt: skip
+        for batch in (32, _BATCH):
+            out = buffer.sample(batch)
             yield Effect(
-                f"{what}, {kind}", "from Python", "in a compiled loop", call,
-                Work(lambda count, loop=loop: [loop() for _ in range(count)], per),
+                f"sample({batch}, out=), a row, {kind}", "from Python", "in a compiled loop",
+                calls(buffer.sample, batch, out=out, per=batch),
+                looped(*compiled_sampling(buffer, batch)),
             )  # fmt: skip
 
 
-def _split(work):
-    return (work[0],)
+def looped(loop, per):
+    """Make a work of a compiled loop, which does so many operations at a time."""
+    return Work(lambda count: [loop() for _ in range(count)], per)
 
 
 def crews(scale):
