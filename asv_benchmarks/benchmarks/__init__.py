@@ -14,6 +14,7 @@ that every benchmark works, and not how fast: sizes are the smallest ones, and l
 """
 
 import os
+import time
 from typing import TypeVar
 
 import replay
@@ -57,6 +58,20 @@ BATCHES = unless_quick([1, 32, 256, 1024, 4096], [1, 4096])
 SEVERAL = unless_quick([32, 256, 1024, 4096], [32])
 
 SAMPLERS = ["uniform", "prioritized"]
+
+
+class Timed:
+    """
+    What a benchmark inherits whose work is the processor's alone.
+
+    Its time is that of the processor, all threads of the process: what other processes take away
+    is left out. Of many short timings, a third of a second of them at most, the middle one counts,
+    which a disturbance of some of them does not move.
+    """
+
+    timer = time.process_time
+    repeat = (5, 100, 0.3)
+
 
 # Numba takes a third of a second to set itself up, and a tenth to load the kernels of a buffer.
 # Here it is done once: asv's fork server imports this package, and each benchmark begins as a copy

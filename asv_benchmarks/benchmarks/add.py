@@ -5,11 +5,11 @@ from typing import Any
 
 import replay
 
-from . import CALLS, CAPACITIES, SAMPLERS
+from . import CALLS, CAPACITIES, SAMPLERS, Timed
 from .workload import FIELDS, fill, full_buffer, row_of, sampler
 
 
-class Add:
+class Add(Timed):
     """A thousand rows into a full buffer."""
 
     params = (SAMPLERS, CAPACITIES)
@@ -40,7 +40,7 @@ class Add:
             )
 
 
-class Streams:
+class Streams(Timed):
     """A thousand rows by the writers of so many streams in turn."""
 
     params = (SAMPLERS, [1, 16])

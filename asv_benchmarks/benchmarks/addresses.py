@@ -5,7 +5,7 @@ import numpy as np
 from kernels.addresses import address_of, copy
 from kernels.jit import kernel
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 
 
 @kernel
@@ -17,7 +17,7 @@ def copy_many(to: np.ndarray, source: np.ndarray, size: int, count: int) -> None
         copy(address_of(to) + place, address_of(source) + place, size)
 
 
-class Copy:
+class Copy(Timed):
     """`copy`, the sizes of its cases; a million copies inside the first-level cache."""
 
     params = ([1, 4, 8, 12, 32, 100, 256, 1024],)

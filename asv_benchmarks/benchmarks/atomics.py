@@ -13,7 +13,7 @@ from kernels.atomics import (
 )
 from kernels.jit import kernel
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 
 # `words` holds a power of two of them: a mask keeps the index inside.
 
@@ -71,7 +71,7 @@ def fence_many(words: np.ndarray, step: int, count: int) -> int:
     return total
 
 
-class Atomics:
+class Atomics(Timed):
     """A million operations on one word, or each on the next of so many cache lines."""
 
     params = ([1, 1024, 131072],)

@@ -6,7 +6,7 @@ from typing import Any
 
 from replay.compat import circular, dqn, lockfree, service
 
-from . import CALLS, unless_quick
+from . import CALLS, Timed, unless_quick
 from .workload import row_of
 
 CAPACITY = unless_quick(10_000, 100)
@@ -41,7 +41,7 @@ FORMS = {
 }
 
 
-class Compat:
+class Compat(Timed):
     """A thousand rows, and a thousand batches of 32; priorities where a form has them."""
 
     params = (list(FORMS),)

@@ -9,7 +9,7 @@ from kernels.walk_draw import draw_proportional, draw_uniform
 from kernels.walk_gather import rows_gather
 from kernels.walk_update import priorities_update
 
-from . import BATCHES, CAPACITIES, ENDS, OPERATIONS, SAMPLERS, unless_quick
+from . import BATCHES, CAPACITIES, ENDS, OPERATIONS, SAMPLERS, Timed, unless_quick
 from .workload import full_buffer, rows
 
 #: Batches of ids that are used in turn, so that their leaves do not stay in the first cache.
@@ -60,7 +60,7 @@ def addresses(columns: list[np.ndarray]) -> np.ndarray:
     return np.array([column.ctypes.data for column in columns])
 
 
-class Add:
+class Add(Timed):
     """A million rows into a full buffer, so many at a time."""
 
     params = (SAMPLERS, CAPACITIES, [1, 64])
@@ -77,7 +77,7 @@ class Add:
         add_many(self.handle, self.sources, self.ids, OPERATIONS)
 
 
-class Sample:
+class Sample(Timed):
     """A million rows out of a full buffer, in batches: drawn, copied, counted."""
 
     params = (unless_quick(SAMPLERS, ["uniform"]), ENDS, BATCHES)
@@ -99,7 +99,7 @@ class Sample:
         self.sample(OPERATIONS)
 
 
-class Update:
+class Update(Timed):
     """A million priorities, in batches."""
 
     params = (ENDS, BATCHES)

@@ -7,7 +7,7 @@ import numpy as np
 
 import replay
 
-from . import CALLS, unless_quick
+from . import CALLS, Timed, unless_quick
 
 #: Frames of 7 kB: what is drawn is in no cache.
 ROWS = unless_quick(20_000, 1_000)
@@ -45,7 +45,7 @@ def full_log(kind: str) -> replay.ReplayBuffer:
     return log
 
 
-class Frames:
+class Frames(Timed):
     """Stacks of frames and the next ones."""
 
     params = (["plain", "lz4"], BATCHES)
@@ -60,7 +60,7 @@ class Frames:
             self.log.sample(batch, out=self.out)
 
 
-class Steps:
+class Steps(Timed):
     """A step of one environment, whose frame is packed."""
 
     params = ["plain", "lz4"]  # noqa: RUF012  # asv reads it
@@ -76,7 +76,7 @@ class Steps:
             self.writer.step(self.frames[step % 256], 0, 0.0)
 
 
-class Ragged:
+class Ragged(Timed):
     """Rows of different lengths, a quarter of the longest on average."""
 
     params = (["padded", "flat"], BATCHES)

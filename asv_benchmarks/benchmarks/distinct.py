@@ -6,7 +6,7 @@ from kernels.distinct import distinct_add, distinct_begin, distinct_slots
 from kernels.jit import kernel
 from kernels.random import random_below, random_claim
 
-from . import OPERATIONS, SEVERAL
+from . import OPERATIONS, SEVERAL, Timed
 from .workload import generator
 
 SLOTS = 1_000_000
@@ -29,7 +29,7 @@ def add_many(line: np.ndarray, slots: np.ndarray, weights: np.ndarray, count: in
     return total
 
 
-class Distinct:
+class Distinct(Timed):
     """A million slots at random, in batches: put into the table, and taken out at its end."""
 
     params = (SEVERAL,)

@@ -2,11 +2,11 @@
 
 import itertools
 
-from . import BATCHES, CALLS, ENDS, SAMPLERS
+from . import BATCHES, CALLS, ENDS, SAMPLERS, Timed
 from .workload import full_buffer, rows
 
 
-class Extend:
+class Extend(Timed):
     """A thousand calls, `batch` rows each, into a full buffer."""
 
     params = (SAMPLERS, ENDS, BATCHES)

@@ -18,7 +18,7 @@ from kernels.heap import (
 from kernels.jit import kernel
 from kernels.ring import LINE
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 
 SIZE = 1_000
 
@@ -41,7 +41,7 @@ def stand_many(heap: np.ndarray, slots: int, count: int) -> int:
     return total
 
 
-class Claim:
+class Claim(Timed):
     """A million claims of a thousand bytes: looks at others once a round, or at each one."""
 
     params = ([10, 1_000, 100_000], ["alone", "one is stopped"])
@@ -59,7 +59,7 @@ class Claim:
         claim_many(self.heads, self.writing, self.room, OPERATIONS)
 
 
-class Stand:
+class Stand(Timed):
     """A million looks at whether a row's bytes are still its own."""
 
     params = ([1_000, 1_000_000],)

@@ -7,13 +7,13 @@ import tempfile
 
 import replay
 
-from . import CALLS, SAMPLERS, unless_quick
+from . import CALLS, SAMPLERS, Timed, unless_quick
 from .workload import FIELDS, fill, rows, sampler
 
 CAPACITY = unless_quick(100_000, 1_000)
 
 
-class Homes:
+class Homes(Timed):
     """The same thousand calls in each home; one `create`, as it is."""
 
     params = (["private", "named", "path"], SAMPLERS)
@@ -59,7 +59,7 @@ class Homes:
             sample(256, out=out)
 
 
-class Attach:
+class Attach(Timed):
     """One `replay.attach`, as it is, of a buffer that another has open."""
 
     params = (["named", "path"],)

@@ -7,7 +7,7 @@ from kernels.jit import kernel
 from kernels.lanes import lanes_copy
 from kernels.rows import PLAN_WIDTH, rows_plan
 
-from . import OPERATIONS, unless_quick
+from . import OPERATIONS, Timed, unless_quick
 
 #: Slots whose fields together are larger than a second-level cache.
 SLOTS = unless_quick(100_000, 1_000)
@@ -22,7 +22,7 @@ def copy_many(plan: np.ndarray, to: np.ndarray, lanes: np.ndarray, count: int) -
         turn = (turn + 1) % lanes.shape[0]
 
 
-class Lanes:
+class Lanes(Timed):
     """A million lanes at random, 256 at a time; every fourth is of zeros, as before an episode."""
 
     params = ([4, 8, 32, 100],)

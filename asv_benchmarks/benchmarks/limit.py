@@ -5,7 +5,7 @@ import numpy as np
 from kernels.jit import kernel
 from kernels.limit import HIGH, LEAST, LOW, PER_INSERT, PER_SAMPLE, limit_insert, limit_sample
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 
 
 @kernel
@@ -25,7 +25,7 @@ def refused_many(line: np.ndarray, limits: np.ndarray, count: int) -> int:
     return begun
 
 
-class Limit:
+class Limit(Timed):
     """A million adds and as many samples that may begin; a million adds that may not."""
 
     def setup(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 import replay
 
-from . import CALLS, unless_quick
+from . import CALLS, Timed, unless_quick
 from .workload import FIELDS, fill, row_of
 
 CAPACITY = unless_quick(100_000, 1_000)
@@ -15,7 +15,7 @@ CAPACITY = unless_quick(100_000, 1_000)
 LOOSE = replay.RateLimiter(20, tolerance=1e9)
 
 
-class Limiter:
+class Limiter(Timed):
     """A thousand calls with a limiter that holds nobody back, and without."""
 
     params = (["none", "loose"],)
@@ -43,7 +43,7 @@ class Limiter:
             sample(32, out=out)
 
 
-class HeldBack:
+class HeldBack(Timed):
     """A thousand samples that are refused at once."""
 
     def setup(self) -> None:

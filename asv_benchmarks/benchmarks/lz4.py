@@ -7,6 +7,8 @@ from kernels.jit import kernel
 from kernels.lz4 import MARGIN, lz4_unpack
 from kernels.lz4_pack import LEARNED_WORDS, TABLE_WORDS, lz4_learn, lz4_pack
 
+from . import Timed
+
 #: Rows that take turns, and how often each has one: milliseconds read as microseconds.
 ROWS = 250
 TURNS = 4
@@ -67,7 +69,7 @@ def unpack_all(
     return sound
 
 
-class Rows:
+class Rows(Timed):
     """A thousand rows; a dictionary is of four more."""
 
     params = (["image", "text"], [0, 4])

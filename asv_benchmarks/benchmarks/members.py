@@ -12,7 +12,7 @@ from kernels.members import (
     members_quiet,
 )
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 
 
 @kernel
@@ -30,7 +30,7 @@ def quiet_many(members: np.ndarray, ready: np.ndarray, count: int) -> int:
     return total
 
 
-class Enter:
+class Enter(Timed):
     """A million times in and out."""
 
     def setup(self) -> None:
@@ -41,7 +41,7 @@ class Enter:
         enter_many(self.member, OPERATIONS)
 
 
-class Quiet:
+class Quiet(Timed):
     """A million members looked at, so many at a time."""
 
     params = ([1, MEMBERS],)

@@ -7,7 +7,7 @@ from kernels.minimum import minimum_of, minimum_rebuild, minimum_update
 from kernels.random import random_below, random_claim
 from kernels.tree import tree_exchange
 
-from . import CAPACITIES, OPERATIONS
+from . import CAPACITIES, OPERATIONS, Timed
 from .workload import generator, tree_with_priorities
 
 
@@ -31,7 +31,7 @@ def of_many(minima: np.ndarray, tree: np.ndarray, levels: np.ndarray, count: int
     return total
 
 
-class Minimum:
+class Minimum(Timed):
     """A million leaves exchanged at random, with the minima above; a million looks at the top."""
 
     params = (CAPACITIES,)
@@ -52,7 +52,7 @@ class Minimum:
         of_many(self.minima, self.tree, self.levels, OPERATIONS)
 
 
-class Whole:
+class Whole(Timed):
     """One call over the whole tree, as it is."""
 
     params = (CAPACITIES,)

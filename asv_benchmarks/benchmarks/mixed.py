@@ -10,7 +10,7 @@ from kernels.jit import kernel
 from kernels.walk_distinct import draw_distinct
 from replay import priorities
 
-from . import BATCHES, CALLS, OPERATIONS, SEVERAL, unless_quick
+from . import BATCHES, CALLS, OPERATIONS, SEVERAL, Timed, unless_quick
 from .workload import FIELDS, fill, full_buffer
 
 CAPACITY = unless_quick(100_000, 10_000)
@@ -39,7 +39,7 @@ def distinct_many(handle: np.ndarray, slots: np.ndarray, weights: np.ndarray, co
     return total
 
 
-class Distinct:
+class Distinct(Timed):
     """A million slots without replacement, from rows of which a batch is this part."""
 
     params = (SEVERAL, unless_quick([1.0, 0.51, 0.5, 0.1, 0.01], [1.0, 0.1]))
@@ -55,7 +55,7 @@ class Distinct:
         distinct_many(self.handle, self.slots, self.weights, OPERATIONS)
 
 
-class Sample:
+class Sample(Timed):
     """A thousand batches out of a full buffer."""
 
     params = (list(SAMPLERS), BATCHES)
@@ -71,7 +71,7 @@ class Sample:
             sample(batch, out=out)
 
 
-class Mixture:
+class Mixture(Timed):
     """A thousand batches out of so many full buffers."""
 
     params = (unless_quick([1, 2, 4], [2]), SEVERAL)
@@ -93,7 +93,7 @@ class Mixture:
             sample(batch, out=out)
 
 
-class Priorities:
+class Priorities(Timed):
     """A thousand times priorities out of TD errors; those of sequences have 80 steps each."""
 
     params = (["absolute", "clipped", "lap", "sequence"], BATCHES)

@@ -10,7 +10,7 @@ from kernels.recent import draw_recent
 from kernels.walk_draw import draw_uniform
 from kernels.walk_draw_fifo import draw_fifo
 
-from . import CALLS, OPERATIONS, unless_quick
+from . import CALLS, OPERATIONS, Timed, unless_quick
 
 ROWS = unless_quick(100_000, 1_000)
 BATCH = 256
@@ -62,7 +62,7 @@ SAMPLERS = {
 }
 
 
-class Draw:
+class Draw(Timed):
     """A million slots, in batches of 256, from a hundred thousand rows."""
 
     params = (unless_quick(list(SAMPLERS), ["fifo"]), [1, 8])
@@ -88,7 +88,7 @@ class Draw:
         self.draw(*self.arrays, OPERATIONS)
 
 
-class Sample:
+class Sample(Timed):
     """A thousand batches of 256 from Python, and as many rows added between two of them."""
 
     params = (list(SAMPLERS),)

@@ -5,7 +5,7 @@ import numpy as np
 from kernels.jit import kernel
 from kernels.power import exp2, log2, power
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 
 # Results are stored, not summed: a sum of floats has an order, which keeps LLVM from vectorising.
 
@@ -38,7 +38,7 @@ def libm_many(values: np.ndarray, exponent: float, results: np.ndarray, count: i
             results[turn] = values[turn] ** exponent
 
 
-class Power:
+class Power(Timed):
     """A million numbers."""
 
     def setup(self) -> None:

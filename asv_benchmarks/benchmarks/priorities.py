@@ -12,7 +12,7 @@ from kernels.priorities import (
     priority_scale,
 )
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 
 CAPACITY = 1_000_000
 
@@ -48,7 +48,7 @@ def check_many(errors: np.ndarray, count: int) -> int:
     return wrong
 
 
-class Priorities:
+class Priorities(Timed):
     """A million priorities; alpha 1 needs no power."""
 
     params = ([0.6, 1.0],)
@@ -71,7 +71,7 @@ class Priorities:
         leaf_priority_many(self.leaves, alpha, self.errors, OPERATIONS)
 
 
-class Check:
+class Check(Timed):
     """A million priorities looked through, a thousand at a time."""
 
     def setup(self) -> None:

@@ -6,6 +6,8 @@ from kernels.addresses import address_of
 from kernels.jit import kernel
 from kernels.ragged import ragged_offsets, ragged_pack
 
+from . import Timed
+
 LONGEST = 512
 TURNS = 100
 
@@ -20,7 +22,7 @@ def pack_all(values: np.ndarray, lengths: np.ndarray, packed: np.ndarray, turns:
     return total
 
 
-class Batch:
+class Batch(Timed):
     """Rows of int32, half as long as the longest on average."""
 
     params = [32, 1024]  # noqa: RUF012  # asv reads it

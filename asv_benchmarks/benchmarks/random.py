@@ -5,7 +5,7 @@ import numpy as np
 from kernels.jit import kernel
 from kernels.random import random_below, random_bits, random_claim, random_unit
 
-from . import OPERATIONS
+from . import OPERATIONS, Timed
 from .workload import generator
 
 
@@ -44,7 +44,7 @@ def claim_many(line: np.ndarray, count: int) -> int:
     return total
 
 
-class Random:
+class Random(Timed):
     """A million draws."""
 
     def setup(self) -> None:

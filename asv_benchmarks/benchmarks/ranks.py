@@ -21,7 +21,7 @@ from kernels.ranks import (
 )
 from kernels.walk_order import order_refresh
 
-from . import BATCHES, CALLS, CAPACITIES, OPERATIONS, unless_quick
+from . import BATCHES, CALLS, CAPACITIES, OPERATIONS, Timed, unless_quick
 from .workload import FIELDS, fill, tree_with_priorities
 
 
@@ -35,7 +35,7 @@ def find_many(
         ranks_find(masses, guide, prefixes, found, prefixes.size)
 
 
-class Masses:
+class Masses(Timed):
     """The masses of all ranks, once for each opening that draws."""
 
     params = (CAPACITIES,)
@@ -49,7 +49,7 @@ class Masses:
         ranks_masses(self.masses, 0.7)
 
 
-class Find:
+class Find(Timed):
     """A million prefixes, drawn and found."""
 
     params = (CAPACITIES,)
@@ -70,7 +70,7 @@ class Find:
         self.find(OPERATIONS)
 
 
-class Sort:
+class Sort(Timed):
     """All rows, once; NumPy's own sort of the leaves beside it."""
 
     params = (CAPACITIES,)
@@ -101,7 +101,7 @@ def ranked_buffer(capacity: int) -> replay.ReplayBuffer:
     return buffer
 
 
-class Refresh:
+class Refresh(Timed):
     """A new order for a full buffer."""
 
     params = (CAPACITIES,)
@@ -116,7 +116,7 @@ class Refresh:
         order_refresh(self.buffer.handle)
 
 
-class Sample:
+class Sample(Timed):
     """A thousand batches, with no sort among them."""
 
     params = (CAPACITIES, BATCHES)
@@ -133,7 +133,7 @@ class Sample:
             sample(batch, out=out)
 
 
-class Learn:
+class Learn(Timed):
     """A thousand batches whose priorities are set anew, and the sorts that this brings."""
 
     params = (CAPACITIES, unless_quick([32, 256], [32]))

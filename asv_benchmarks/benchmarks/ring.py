@@ -16,7 +16,7 @@ from kernels.ring import (
     ring_unchanged,
 )
 
-from . import CAPACITIES, OPERATIONS
+from . import CAPACITIES, OPERATIONS, Timed
 from .workload import generator
 
 #: Words of a record: the sequence word and 77 bytes.
@@ -57,7 +57,7 @@ def locate_many(streams: int, rows: int, count: int) -> int:
     return total
 
 
-class Ring:
+class Ring(Timed):
     """A million rows without their bytes: written one after the other, read at random."""
 
     params = (CAPACITIES,)
@@ -77,7 +77,7 @@ class Ring:
         read_many(self.records, self.line, OPERATIONS)
 
 
-class Locate:
+class Locate(Timed):
     """A million ids to slots."""
 
     params = ([1, 8],)
@@ -97,7 +97,7 @@ def clear_all(heads, records, rows):
         ring_clear(heads, records, 0, slot)
 
 
-class Clear:
+class Clear(Timed):
     """`ring_clear` of each slot of a full ring, as it is."""
 
     params = (CAPACITIES,)

@@ -7,7 +7,7 @@ from kernels.random import random_below, random_claim
 from kernels.ring import SHIFT
 from kernels.rows import ADDRESS, PLAN_WIDTH, SIZE, STRIDE, rows_get, rows_plan, rows_put
 
-from . import BATCHES, CAPACITIES, ENDS, OPERATIONS
+from . import BATCHES, CAPACITIES, ENDS, OPERATIONS, Timed
 from .workload import generator, rows
 
 #: Where each field of workload.FIELDS lies in a record, behind its sequence word.
@@ -68,7 +68,7 @@ class Storage:
                 self.columns.append(column)
 
 
-class Put:
+class Put(Timed):
     """A million rows, slot after slot."""
 
     params = (["packed", "columns"], CAPACITIES)
@@ -84,7 +84,7 @@ class Put:
         put_many(self.storage.plan, self.sources, capacity, OPERATIONS)
 
 
-class Get:
+class Get(Timed):
     """A million rows at random, in batches; the draws are inside."""
 
     params = (["packed", "columns"], ENDS, BATCHES)

@@ -2,11 +2,11 @@
 
 import itertools
 
-from . import BATCHES, CALLS, CAPACITIES, ENDS, SAMPLERS
+from . import BATCHES, CALLS, CAPACITIES, ENDS, SAMPLERS, Timed
 from .workload import full_buffer
 
 
-class Sample:
+class Sample(Timed):
     """A thousand batches out of a full buffer."""
 
     params = (SAMPLERS, ENDS, BATCHES)
@@ -28,7 +28,7 @@ class Sample:
             sample(batch, out=out)
 
 
-class Growth:
+class Growth(Timed):
     """A thousand batches of 256, as the buffer grows."""
 
     params = (SAMPLERS, CAPACITIES)

@@ -18,7 +18,7 @@ from kernels.tree import (
     tree_verify,
 )
 
-from . import BATCHES, CAPACITIES, ENDS, OPERATIONS
+from . import BATCHES, CAPACITIES, ENDS, OPERATIONS, Timed
 from .workload import generator, tree_with_priorities
 
 
@@ -78,7 +78,7 @@ def tree_leaves(levels: np.ndarray) -> int:
     return (levels[levels.size - 1] - levels[levels.size - 2]) * 8
 
 
-class Tree:
+class Tree(Timed):
     """A million leaves at random."""
 
     params = (CAPACITIES,)
@@ -98,7 +98,7 @@ class Tree:
         get_many(self.tree, self.levels, self.line, capacity, OPERATIONS)
 
 
-class Total:
+class Total(Timed):
     """A million looks at the root."""
 
     def setup(self) -> None:
@@ -109,7 +109,7 @@ class Total:
         total_many(self.tree, OPERATIONS)
 
 
-class Update:
+class Update(Timed):
     """A million leaves at random, in batches: prefetch, exchange, add, gather, flush."""
 
     params = (ENDS, BATCHES)
@@ -125,7 +125,7 @@ class Update:
         update_many(self.tree, self.levels, self.line, self.leaves, OPERATIONS)
 
 
-class Whole:
+class Whole(Timed):
     """One call over the whole tree, as it is."""
 
     params = (CAPACITIES,)

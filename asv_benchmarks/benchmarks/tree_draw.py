@@ -8,7 +8,7 @@ from kernels.random import random_claim
 from kernels.tree import tree_total
 from kernels.tree_draw import tree_find, tree_find_many, tree_prefix, tree_stratum
 
-from . import CAPACITIES, OPERATIONS
+from . import CAPACITIES, OPERATIONS, Timed
 from .workload import generator, tree_with_priorities
 
 
@@ -61,7 +61,7 @@ def stratum_many(line: np.ndarray, total: int, count: int) -> int:
     return drawn
 
 
-class Find:
+class Find(Timed):
     """A million draws in proportion, one by one."""
 
     params = (CAPACITIES,)
@@ -76,7 +76,7 @@ class Find:
         find_many(self.tree, self.levels, self.line, OPERATIONS)
 
 
-class FindMany:
+class FindMany(Timed):
     """A million draws in proportion, so many interleaved."""
 
     params = (CAPACITIES, [8, 32, STACK])
@@ -96,7 +96,7 @@ class FindMany:
         self.find(OPERATIONS)
 
 
-class Prefix:
+class Prefix(Timed):
     """A million prefixes, of the whole and of strata."""
 
     def setup(self) -> None:

@@ -6,7 +6,7 @@ from kernels.jit import kernel
 from kernels.random import random_claim
 from kernels.uniform import uniform_draw, uniform_size
 
-from . import BATCHES, OPERATIONS
+from . import BATCHES, OPERATIONS, Timed
 from .workload import generator
 
 CAPACITY = 1_000_000
@@ -31,7 +31,7 @@ def size_many(heads: np.ndarray, rows: int, count: int) -> int:
     return total
 
 
-class Draw:
+class Draw(Timed):
     """A million slots, in batches, from a million rows."""
 
     params = ([1, 8], ["filling", "full"], BATCHES)
@@ -49,7 +49,7 @@ class Draw:
         draw_many(self.heads, self.rows, self.line, self.slots, OPERATIONS)
 
 
-class Size:
+class Size(Timed):
     """A million counts of the live rows."""
 
     params = ([1, 8],)

@@ -6,14 +6,14 @@ import numpy as np
 
 import replay
 
-from . import BATCHES, CALLS, CAPACITIES, ENDS, SEVERAL, unless_quick
+from . import BATCHES, CALLS, CAPACITIES, ENDS, SEVERAL, Timed, unless_quick
 from .workload import FIELDS, full_buffer, play
 
 #: Batches of ids that are used in turn, so that their leaves do not stay in the first cache.
 TURNS = 64
 
 
-class Update:
+class Update(Timed):
     """A thousand calls on a full buffer."""
 
     params = (ENDS, BATCHES)
@@ -32,7 +32,7 @@ class Update:
             update(ids, errors)
 
 
-class SampleAndUpdate:
+class SampleAndUpdate(Timed):
     """A learner's thousand turns: a batch drawn, its priorities given back."""
 
     params = (CAPACITIES, [256])
@@ -51,7 +51,7 @@ class SampleAndUpdate:
             buffer.update_priorities(out.ids, errors)
 
 
-class Decay:
+class Decay(Timed):
     """A thousand calls on a log of steps; priorities go back along their episodes, or stay."""
 
     params = ([0.0, 0.6], SEVERAL[:2])

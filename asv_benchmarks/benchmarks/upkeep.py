@@ -4,11 +4,11 @@ import itertools
 
 import replay
 
-from . import CALLS, CAPACITIES, SAMPLERS
+from . import CALLS, CAPACITIES, SAMPLERS, Timed
 from .workload import FIELDS, fill, full_buffer, sampler
 
 
-class Look:
+class Look(Timed):
     """A thousand calls."""
 
     params = (SAMPLERS,)
@@ -38,7 +38,7 @@ class Look:
             stats()
 
 
-class Whole:
+class Whole(Timed):
     """One call over a full buffer, as it is."""
 
     params = (SAMPLERS, CAPACITIES)
@@ -52,7 +52,7 @@ class Whole:
         self.buffer.repair()
 
 
-class Priorities:
+class Priorities(Timed):
     """The same of the priority tree alone."""
 
     params = (CAPACITIES,)
@@ -70,7 +70,7 @@ class Priorities:
         self.tree.rebuild()
 
 
-class Clear:
+class Clear(Timed):
     """One call that forgets all rows of a full buffer, as it is."""
 
     params = (SAMPLERS, CAPACITIES[:-1] or CAPACITIES)

@@ -8,7 +8,7 @@ import numpy as np
 
 import replay
 
-from . import CALLS, unless_quick
+from . import CALLS, Timed, unless_quick
 from .workload import FIELDS, full_buffer, play, sampler
 
 #: Steps are written one by one: a log of a million takes a second to fill.
@@ -60,7 +60,7 @@ def single_frames() -> np.ndarray:
     return frames
 
 
-class Sample:
+class Sample(Timed):
     """A thousand batches of small transitions."""
 
     params = (["rows", *SINGLE], BATCHES)
@@ -85,7 +85,7 @@ class Sample:
             sample(batch, out=out)
 
 
-class Prioritized:
+class Prioritized(Timed):
     """A thousand batches of small transitions, drawn by priority."""
 
     params = (["rows", "transition"], BATCHES)
@@ -105,7 +105,7 @@ class Prioritized:
             sample(batch, out=out)
 
 
-class Long:
+class Long(Timed):
     """Twenty batches of sequences of 120 steps, or of episodes of 200."""
 
     params = (LONG, [False, True], BATCHES)
@@ -150,7 +150,7 @@ def full_goals(strategy: str) -> replay.ReplayBuffer:
     return log
 
 
-class Goals:
+class Goals(Timed):
     """A hundred batches of which four rows in five get another goal."""
 
     params = (["future", "final", "episode"], BATCHES)
@@ -167,7 +167,7 @@ class Goals:
             sample(batch, out=out)
 
 
-class Frames:
+class Frames(Timed):
     """Twenty batches of stacked frames, and as many bytes by np.take."""
 
     params = (["np.take", *STACKED], BATCHES)
@@ -206,7 +206,7 @@ class Frames:
             sample(batch, out=out)
 
 
-class Write:
+class Write(Timed):
     """A thousand rows, and a thousand steps: of one environment, and of sixteen."""
 
     params = (["uniform", "prioritized"],)

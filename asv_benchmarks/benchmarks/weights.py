@@ -5,7 +5,7 @@ import numpy as np
 from kernels.jit import kernel
 from kernels.weights import weights_of, weights_scale
 
-from . import BATCHES, OPERATIONS
+from . import BATCHES, OPERATIONS, Timed
 
 
 @kernel
@@ -23,7 +23,7 @@ def scale_many(weights: np.ndarray, largest: float, count: int) -> None:
         weights_scale(weights, largest)
 
 
-class Weights:
+class Weights(Timed):
     """A million weights, in batches."""
 
     params = (BATCHES,)

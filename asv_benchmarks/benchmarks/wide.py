@@ -6,7 +6,7 @@ from kernels.addresses import address_of
 from kernels.jit import kernel
 from kernels.wide import copy_twice, copy_wide, head_prefetch
 
-from . import unless_quick
+from . import Timed, unless_quick
 
 #: Rows that are copied in one timing: milliseconds read as microseconds.
 ROWS = 1_000
@@ -33,7 +33,7 @@ def twice_many(rows: np.ndarray, to: np.ndarray, places: np.ndarray) -> None:
         copy_twice(first, first + 32 * size, address_of(rows) + places[turn] * size, size)
 
 
-class Wide:
+class Wide(Timed):
     """A thousand rows at random, the next one asked for meanwhile."""
 
     params = ([256, 7056, 28224],)

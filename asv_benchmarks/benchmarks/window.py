@@ -10,7 +10,7 @@ from kernels.jit import kernel
 from kernels.random import random_below, random_claim
 from kernels.window import slot_whole
 
-from . import OPERATIONS, unless_quick
+from . import OPERATIONS, Timed, unless_quick
 from .workload import FIELDS, play
 
 ROWS = unless_quick(100_000, 1_000)
@@ -40,7 +40,7 @@ def full_log(view: str) -> replay.ReplayBuffer:
     return log
 
 
-class Window:
+class Window(Timed):
     """A million slots at random; each looks at a row or two besides its own."""
 
     params = (list(VIEWS),)
