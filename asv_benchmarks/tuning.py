@@ -51,9 +51,10 @@ def arrays_table(times):
         "sample",
         "a batch",
         "`out=`",
-        "new arrays",
+        "let go",
+        "all held",
         "page faults",
-        "kept by malloc",
+        "all held, kept by malloc",
         "page faults",
     ]
     lines = []
@@ -64,6 +65,7 @@ def arrays_table(times):
                 work,
                 caches.size_text(nbytes),
                 pages.duration(times[work, "plain", "given"]),
+                pages.duration(times[work, "plain", "but one"]),
                 pages.duration(times[work, "plain", "new"]),
                 times[work, "plain", "faults"],
                 pages.duration(times[work, "kept", "new"]),

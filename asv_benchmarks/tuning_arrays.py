@@ -9,6 +9,9 @@ take turns.
     python asv_benchmarks/tuning_arrays.py      # one side: prints what it has timed, as JSON
 """
 
+import collections
+import functools
+import itertools
 import json
 import os
 import resource
@@ -18,9 +21,10 @@ import sys
 
 import numpy as np
 from benchmarks.workload import FIELDS, fill
-from turns import calls, in_turns
+from turns import Work, calls, in_turns
 
 import replay
+from replay.memory.handle import KEPT as KEPT_BATCHES
 
 #: Settings with which glibc keeps what was freed.
 KEPT = {"MALLOC_TRIM_THRESHOLD_": "4294967296", "MALLOC_MMAP_THRESHOLD_": "4294967296"}
@@ -37,8 +41,9 @@ def measure(rounds, quick=False):
     Returns
     -------
     dict of float
-        By (what is sampled, side, what of it): nanoseconds of a call with "given" and with "new"
-        arrays, page "faults" of a call with new ones, "bytes" of a batch.
+        By (what is sampled, side, what of it): nanoseconds of a call with "given" arrays, with
+        those of the last "but one" batch, and with "new" ones, since the last few batches are
+        held; page "faults" of a call with new ones, "bytes" of a batch.
     """
     kept = {}
     for _ in range(rounds):
@@ -70,15 +75,26 @@ def works(quick):
         yield f"{batch} of images", images, batch
 
 
+def draw(buffer, batch, held, count):
+    """Draw batches, and hold the last ones."""
+    for _ in itertools.repeat(None, count):
+        held.append(buffer.sample(batch))
+
+
 def main():
     quick = "--quick" in sys.argv[1:]
     told = {}
     for name, buffer, batch in works(quick):
         out = buffer.sample(batch)
-        both = {"given": calls(buffer.sample, batch, out=out), "new": calls(buffer.sample, batch)}
-        times = in_turns(both, 3, 0.005 if quick else 0.05)
+        held = collections.deque(maxlen=2 * KEPT_BATCHES)
+        ways = {
+            "given": calls(buffer.sample, batch, out=out),
+            "but one": Work(functools.partial(draw, buffer, batch, collections.deque(maxlen=1))),
+            "new": Work(functools.partial(draw, buffer, batch, held)),
+        }
+        times = in_turns(ways, 3, 0.005 if quick else 0.05)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        both["new"].run(10)
+        ways["new"].run(10)
         faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 10
         told[name] = {**times, "faults": faults, "bytes": sum(array.nbytes for array in out)}
     print(json.dumps(told))

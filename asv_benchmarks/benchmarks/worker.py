@@ -14,8 +14,8 @@ class Worker:
     A process that takes orders and answers them.
 
     It is forked, so that it has all modules at hand, before the buffer is made, so that it has
-    nothing of that. asv ends a benchmark that failed without its exit handlers, so the process goes
-    by itself when its parent is gone.
+    nothing of that. asv ends a benchmark that failed without its exit handlers, so the process
+    goes by itself when its parent is gone.
     """
 
     def __init__(self, serve: Callable[["Worker"], None]) -> None:

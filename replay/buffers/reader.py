@@ -247,6 +247,10 @@ class Reader(Handled):
 
     def _arrays(self, rows: Any) -> tuple[npt.NDArray[Any], ...]:
         """Make the arrays of a batch; some may have an axis before that of its rows."""
+        if self._leads is None:
+            # A shape of one size: of a tuple, or of nothing at all, NumPy would make a shape too.
+            shape = (rows,)
+            return tuple([np.empty(shape, dtype) for dtype in self._dtypes])
         return tuple(
             np.empty(self._shape(rows, place), dtype.base)
             for place, dtype in enumerate(self._dtypes)
