@@ -193,7 +193,7 @@ def given_arrays(scale, stack):
         buffer = made(stack, scale.rows, kind)
         for batch in (32, _BATCH, _CHUNK):
             yield Effect(
-                f"sample({batch}), {kind}", "new arrays", "`out=`",
+                f"sample({batch}), {kind}", "no `out`", "`out=`",
                 calls(buffer.sample, batch), drawing(buffer, batch),
             )  # fmt: skip
 
