@@ -13,7 +13,6 @@ import statistics
 import threading
 import time
 
-import caches
 import numpy as np
 from benchmarks.workload import FIELDS, rows, sampler
 from scaling_buffers import one_row
@@ -225,7 +224,7 @@ def _in_turns(keys, rounds, patience, turn, progress):
         The cores that others took in these, on average.
     """
     kept = {key: [] for key in keys}
-    free = caches.cores() + _QUIET
+    free = (os.cpu_count() or 1) + _QUIET
     done = 0
     end = None
     waiting = list(keys)
