@@ -67,8 +67,10 @@ def machine():
     model = next(iter(_processor("model name")), platform.machine())
     known = ", ".join(f"{name} {size_text(size)}" for name, size in reaches().items())
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    count = cores()
     return (
-        f"{cores()} cores, {model} ({platform.machine()}), {known or 'caches unknown'}{load}; "
+        f"{count} core{'s' if count > 1 else ''}, {model} ({platform.machine()}), "
+        f"{known or 'caches unknown'}{load}; "
         f"{platform.system()} {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}, "
         f"replay {replay.__version__}"
